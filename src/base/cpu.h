@@ -1,0 +1,15 @@
+/* cpu.h - which instruction sets this processor (and its system) can run. */
+#ifndef PT_CPU_H
+#define PT_CPU_H
+
+#include <stdbool.h>
+
+struct pt_cpu {
+  bool avx2;   /* AVX2, FMA, F16C */
+  bool avx512; /* AVX-512 F, BW, DQ, VL and the avx2 set */
+  bool bf16;   /* AVX-512 BF16 and the avx512 set */
+};
+
+struct pt_cpu pt_cpu_detect(void);
+
+#endif
