@@ -87,6 +87,7 @@ static uint64_t as_u64(union any a, enum kind k) {
 }
 
 #define CLAMP(v, lo, hi) ((v) < (lo) ? (lo) : (v) > (hi) ? (hi) : (v))
+#define ATMOST(v, hi) ((v) > (hi) ? (hi) : (v))
 #define PUT(type, value)                                            \
   {                                                                 \
     type v = (type)(value);                                         \
@@ -104,9 +105,9 @@ static void put(void *dst, enum pt_dtype t, int64_t i, union any a, enum kind k)
     case PT_I16: PUT(int16_t, CLAMP(as_i64(a, k), INT16_MIN, INT16_MAX))
     case PT_I32: PUT(int32_t, CLAMP(as_i64(a, k), INT32_MIN, INT32_MAX))
     case PT_I64: PUT(int64_t, as_i64(a, k))
-    case PT_U8: PUT(uint8_t, CLAMP(as_u64(a, k), 0, UINT8_MAX))
-    case PT_U16: PUT(uint16_t, CLAMP(as_u64(a, k), 0, UINT16_MAX))
-    case PT_U32: PUT(uint32_t, CLAMP(as_u64(a, k), 0, UINT32_MAX))
+    case PT_U8: PUT(uint8_t, ATMOST(as_u64(a, k), UINT8_MAX))
+    case PT_U16: PUT(uint16_t, ATMOST(as_u64(a, k), UINT16_MAX))
+    case PT_U32: PUT(uint32_t, ATMOST(as_u64(a, k), UINT32_MAX))
     case PT_U64: PUT(uint64_t, as_u64(a, k))
     case PT_BOOL: PUT(uint8_t, as_double(a, k) != 0)
     default: break;
