@@ -12,19 +12,26 @@
 extern "C" {
 #endif
 
+/* Marks what the libraries export. */
+#if defined(__GNUC__) || defined(__clang__)
+#define PTV3_API __attribute__((visibility("default")))
+#else
+#define PTV3_API
+#endif
+
 /* X(name, text) - the one list of statuses. */
-#define PTV3_STATUS_LIST(X)                                                   \
-  X(OK, "success")                                                            \
-  X(INVALID, "invalid argument")                                              \
-  X(NO_MEMORY, "the system has no more memory")                               \
-  X(BUDGET, "does not fit the memory budget")                                 \
-  X(IO, "input or output failed")                                             \
-  X(FORMAT, "malformed file")                                                 \
-  X(UNSUPPORTED, "not supported")                                             \
-  X(CONFIG, "wrong configuration")                                            \
-  X(MISMATCH, "weights do not match the model")                               \
-  X(DATA, "the data cannot be used")                                          \
-  X(CANCELLED, "cancelled")                                                   \
+#define PTV3_STATUS_LIST(X)                     \
+  X(OK, "success")                              \
+  X(INVALID, "invalid argument")                \
+  X(NO_MEMORY, "the system has no more memory") \
+  X(BUDGET, "does not fit the memory budget")   \
+  X(IO, "input or output failed")               \
+  X(FORMAT, "malformed file")                   \
+  X(UNSUPPORTED, "not supported")               \
+  X(CONFIG, "wrong configuration")              \
+  X(MISMATCH, "weights do not match the model") \
+  X(DATA, "the data cannot be used")            \
+  X(CANCELLED, "cancelled")                     \
   X(INTERNAL, "internal error")
 
 enum ptv3_status {
@@ -40,7 +47,7 @@ struct ptv3_error {
 };
 
 /* A short English text for a status ("malformed file"); never NULL. */
-const char *ptv3_status_text(int status);
+PTV3_API const char *ptv3_status_text(int status);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,274 @@
+/* ptv3.h - Point Transformer V3 in C: the public interface.
+ *
+ * In short: a context holds the threads and the memory budget; a configuration and weights
+ * make a model; a model and a cloud make labels.
+ *
+ *   struct ptv3_context *ctx;  struct ptv3_config *cfg;  struct ptv3_weights *w;
+ *   struct ptv3_model *model;  struct ptv3_cloud *cloud; struct ptv3_error err;
+ *   ptv3_context_create(NULL, &ctx, &err);
+ *   ptv3_config_load(ctx, "semseg-pt-v3m1-0-base.py", NULL, 0, &cfg, &err);
+ *   ptv3_weights_load(ctx, "model_best.pth", &w, &err);
+ *   ptv3_model_create(ctx, cfg, w, NULL, &model, &err);
+ *   ptv3_cloud_create(ctx, &(struct ptv3_points){.n = n, .coord = xyz}, &cloud, &err);
+ *   ptv3_predict(model, cloud, NULL, label, NULL, NULL, &err);
+ *
+ * Rules. Every call that can fail returns a status (0 is success) and fills *err, which may
+ * be NULL. On failure an `out` pointer is set to NULL and nothing is kept. Strings are
+ * UTF-8 and copied; arrays are borrowed for the length of the call. What a call creates is
+ * the caller's, and is freed before the context it was made with. A _free function allows
+ * NULL. Options are structs of which zeros mean the defaults. The library never prints,
+ * exits or aborts; it has no global state. Objects of one context are used by one thread
+ * at a time; contexts are independent of each other. */
+#ifndef PTV3_H
+#define PTV3_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ptv3_cloud.h"
+#include "ptv3_error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ptv3_context;
+struct ptv3_config;
+struct ptv3_weights;
+struct ptv3_model;
+struct ptv3_evaluation;
+
+/* ---- version ---- */
+
+/* "0.1.0" */
+PTV3_API const char *ptv3_version(void);
+
+/* What was built in, and what this machine has: item `index` from 0 as a name ("compiler",
+ * "processor", "LAZ") and a value. Returns false past the last item. value is written with
+ * its end cut off if size is too small. */
+PTV3_API bool ptv3_build_info(int index, const char **name, char *value, int size);
+
+/* ---- context ---- */
+
+struct ptv3_options {
+  int threads;    /* 0: every processor the process may use */
+  int64_t memory; /* budget in bytes for everything the library allocates; 0: none */
+  /* Called with one-line warnings (UTF-8, no line end); NULL: they are dropped. */
+  void (*warn)(void *user, const char *message);
+  /* Called now and then with the thing being done and how far it is (total 0: unknown), on
+   * the thread that made the call. Returning false stops the running call, which then
+   * returns PTV3_CANCELLED. */
+  bool (*progress)(void *user, const char *what, int64_t done, int64_t total);
+  void *user; /* handed to both */
+};
+
+/* options NULL: defaults. */
+PTV3_API int ptv3_context_create(const struct ptv3_options *options, struct ptv3_context **out,
+                                 struct ptv3_error *err);
+PTV3_API void ptv3_context_free(struct ptv3_context *ctx);
+
+/* Memory of a context, in bytes. */
+struct ptv3_memory {
+  int64_t limit; /* 0: none */
+  int64_t used;
+  int64_t peak; /* largest value of used so far */
+};
+
+/* May be called from within the callbacks. */
+PTV3_API void ptv3_context_memory(const struct ptv3_context *ctx, struct ptv3_memory *memory);
+
+/* Category `index` of the memory from 0 ("weights", "cloud", "features" ...) with its bytes
+ * now and at its peak; false past the last. */
+PTV3_API bool ptv3_context_memory_of(const struct ptv3_context *ctx, int index,
+                                     const char **name, int64_t *used, int64_t *peak);
+
+/* ---- configuration ---- */
+
+/* Reads a configuration file of Pointcept (a Python file, which is read, not run, with the
+ * files its _base_ names). options [count] are changes as "a.b.c=value", value written as
+ * in Python; later ones win.
+ * Errors: PTV3_IO, PTV3_CONFIG (with the line in the message), PTV3_FORMAT. */
+PTV3_API int ptv3_config_load(struct ptv3_context *ctx, const char *path,
+                              const char *const *options, int count, struct ptv3_config **out,
+                              struct ptv3_error *err);
+
+/* The same from text in memory; name is for messages. _base_ is not allowed here. */
+PTV3_API int ptv3_config_parse(struct ptv3_context *ctx, const char *text, int64_t length,
+                               const char *name, const char *const *options, int count,
+                               struct ptv3_config **out, struct ptv3_error *err);
+
+PTV3_API void ptv3_config_free(struct ptv3_config *config);
+
+/* The whole configuration, bases and changes resolved, as text that ptv3_config_parse
+ * reads back. key NULL: all of it; otherwise the value at "model.backbone.patch_size".
+ * *text is valid until the configuration is freed or this is called again. */
+PTV3_API int ptv3_config_text(struct ptv3_config *config, const char *key, const char **text,
+                              struct ptv3_error *err);
+
+/* ---- weights ---- */
+
+/* Reads a checkpoint: .pth as torch.save writes it (read by a restricted unpickler: nothing
+ * in it is run) or .safetensors. Tensors are read when they are needed.
+ * Errors: PTV3_IO, PTV3_FORMAT, PTV3_UNSUPPORTED, PTV3_BUDGET. */
+PTV3_API int ptv3_weights_load(struct ptv3_context *ctx, const char *path,
+                               struct ptv3_weights **out, struct ptv3_error *err);
+
+/* Untrained weights for the model of a configuration, the same for the same seed on every
+ * machine. For tests, timing and demonstrations: what such a model predicts means nothing. */
+PTV3_API int ptv3_weights_random(struct ptv3_context *ctx, const struct ptv3_config *config,
+                                 uint64_t seed, struct ptv3_weights **out,
+                                 struct ptv3_error *err);
+
+PTV3_API void ptv3_weights_free(struct ptv3_weights *weights);
+
+#define PTV3_MAX_DIMS 8
+
+struct ptv3_tensor_info {
+  const char *name; /* as in Pointcept's state_dict, "module." taken off */
+  const char *type; /* "F32", "F16", "BF16", "I64" ... */
+  int dims;
+  int64_t shape[PTV3_MAX_DIMS]; /* [dims] */
+  int64_t bytes;
+};
+
+PTV3_API int64_t ptv3_weights_count(const struct ptv3_weights *weights);
+
+/* Tensor `index`, 0 <= index < count, in the file's order; false outside of that. The
+ * strings live as long as the weights. */
+PTV3_API bool ptv3_weights_tensor(const struct ptv3_weights *weights, int64_t index,
+                                  struct ptv3_tensor_info *info);
+
+/* Numbers that are learnt (buffers such as running_mean not counted). */
+PTV3_API int64_t ptv3_weights_parameters(const struct ptv3_weights *weights);
+
+/* Writes the weights as .safetensors or .pth, by the extension of path. The file appears
+ * under its name only when it is complete. */
+PTV3_API int ptv3_weights_save(struct ptv3_context *ctx, const struct ptv3_weights *weights,
+                               const char *path, struct ptv3_error *err);
+
+/* ---- model ---- */
+
+enum ptv3_compat {
+  PTV3_COMPAT_CURRENT, /* Pointcept v1.5.2 and later */
+  PTV3_COMPAT_1_5_1    /* weights trained before 2024-03-26: a block's convolution sees the
+                          branch of the MLP before it, not the sum */
+};
+
+struct ptv3_model_options {
+  enum ptv3_compat compat;
+  /* Patterns ("seg_head.*", '*' is any text) of weights that may be absent; they are then
+   * initialised from seed 0. Any other weight that is absent or of another shape is an
+   * error that lists the first few. */
+  const char *const *allow_missing; /* [allow_missing_count] */
+  int allow_missing_count;
+};
+
+/* Builds the network of config and fills it from weights, which may be freed afterwards.
+ * Errors: PTV3_CONFIG, PTV3_MISMATCH, PTV3_UNSUPPORTED, PTV3_BUDGET. */
+PTV3_API int ptv3_model_create(struct ptv3_context *ctx, const struct ptv3_config *config,
+                               const struct ptv3_weights *weights,
+                               const struct ptv3_model_options *options,
+                               struct ptv3_model **out, struct ptv3_error *err);
+PTV3_API void ptv3_model_free(struct ptv3_model *model);
+
+struct ptv3_model_info {
+  int classes;
+  int channels; /* input features a point */
+  int stages;   /* levels of the encoder */
+  int64_t parameters;
+  double grid_size;              /* metres, edge of a voxel */
+  const char *features;          /* what the input features are: "color,normal" */
+  const char *const *class_name; /* [classes], NULL where the configuration names none */
+};
+
+/* The pointers live as long as the model. */
+PTV3_API void ptv3_model_get_info(const struct ptv3_model *model, struct ptv3_model_info *info);
+
+/* ---- prediction ---- */
+
+/* Features the model needs and the cloud lacks. */
+enum ptv3_fill {
+  PTV3_FILL_ERROR, /* refuse, naming them */
+  PTV3_FILL_ZERO,  /* zero, after the model's own normalisation, with a warning */
+  PTV3_FILL_MEAN   /* the middle of their range (grey, half intensity), with a warning */
+};
+
+struct ptv3_predict_options {
+  enum ptv3_fill fill;
+  bool estimate_normals; /* where the model needs normals and the cloud has none */
+  bool shuffle_orders;   /* draw the order of the curves as Pointcept does, from seed;
+                            otherwise the order is the configured one */
+  uint64_t seed;
+};
+
+/* Classifies every point of a cloud: voxels are sampled as the configuration's validation
+ * transforms say, one pass of the network, labels carried back to all points.
+ *   label        [n] 0 to classes - 1; PTV3_IGNORE for unusable points
+ *   confidence   [n] probability of that label, or NULL
+ *   probability  [n, classes] or NULL
+ * Labels do not depend on the number of threads or on the budget.
+ * Errors: PTV3_DATA (features missing, no usable point), PTV3_BUDGET (with the smallest
+ * budget that would do), PTV3_CANCELLED. */
+PTV3_API int ptv3_predict(struct ptv3_model *model, const struct ptv3_cloud *cloud,
+                          const struct ptv3_predict_options *options, int32_t *label,
+                          float *confidence, float *probability, struct ptv3_error *err);
+
+/* ---- evaluation ---- */
+
+struct ptv3_eval_options {
+  struct ptv3_predict_options predict;
+  const char *data_root; /* NULL: the configuration's data.val.data_root */
+  const char *split;     /* NULL: the configuration's data.val.split */
+};
+
+/* Scores of one scene or of all: counts are Pointcept's intersection, union and target. */
+struct ptv3_scene_score {
+  const char *name;
+  int64_t points; /* with a label */
+  int64_t voxels; /* the network saw */
+  double miou;    /* over the classes present in labels or prediction of the scene */
+  double macc;
+  double allacc;
+  double seconds;
+};
+
+struct ptv3_class_score {
+  const char *name;
+  int64_t points; /* with this label */
+  double iou;
+  double accuracy;
+};
+
+struct ptv3_scores {
+  int classes;
+  int64_t scenes;
+  double miou; /* mean over all classes, absent ones counting 0, as Pointcept has it */
+  double macc;
+  double allacc;
+  double miou_present;                      /* mean over the classes present in the labels */
+  const struct ptv3_class_score *per_class; /* [classes] */
+  const struct ptv3_scene_score *per_scene; /* [scenes] */
+  const int64_t *confusion; /* [classes, classes], row: label, column: prediction */
+};
+
+/* Pointcept's validation protocol over a split: each scene is voxelised, predicted once,
+ * carried back to its points, and counted; points labelled PTV3_IGNORE are left out.
+ * Errors: as ptv3_predict; PTV3_IO where scenes cannot be read. */
+PTV3_API int ptv3_evaluate(struct ptv3_model *model, const struct ptv3_config *config,
+                           const struct ptv3_eval_options *options,
+                           struct ptv3_evaluation **out, struct ptv3_error *err);
+
+PTV3_API void ptv3_evaluation_free(struct ptv3_evaluation *evaluation);
+
+/* The numbers; pointers live as long as the evaluation. */
+PTV3_API void ptv3_evaluation_scores(const struct ptv3_evaluation *evaluation,
+                                     struct ptv3_scores *scores);
+
+/* Writes the numbers as .json or .csv, by the extension of path. */
+PTV3_API int ptv3_evaluation_save(const struct ptv3_evaluation *evaluation, const char *path,
+                                  struct ptv3_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
