@@ -1,0 +1,42 @@
+/* kernels.h - what a kernel runs with, and the tables of kernels.
+ *
+ * A kernel takes its arguments and a struct pt_exec. It does not allocate, fail, or keep
+ * state; it runs its own parallel loop over tiles. Every output value is computed by the
+ * same sequence of operations whatever the tile size and thread count, so results are
+ * bit-identical for all of them. */
+#ifndef PT_KERNELS_H
+#define PT_KERNELS_H
+
+#include <stdint.h>
+
+struct pt_exec {
+  int threads;      /* of the parallel loop, >= 1 */
+  int tile;         /* rows a tile, 0: the kernel's own choice */
+  char *scratch;    /* [threads, scratch_stride] bytes, 64-byte aligned */
+  int64_t scratch_stride; /* bytes a thread, >= the kernel's <op>_scratch, multiple of 64 */
+};
+
+/* Every op: void pt_<op>_<version>(const struct pt_<op> *, const struct pt_exec *), and
+ * int64_t pt_<op>_scratch_<version>(const struct pt_<op> *, int tile): bytes of scratch a
+ * thread needs; it reads sizes only, never a pointer, so the planner can ask early. */
+#define KERNEL(op) struct pt_##op;
+#include "kernels.def"
+#undef KERNEL
+
+struct pt_kernels {
+  const char *name; /* "ref", "generic", "avx2", "avx512" */
+#define KERNEL(op)                                              \
+  void (*op)(const struct pt_##op *, const struct pt_exec *);   \
+  int64_t (*op##_scratch)(const struct pt_##op *, int tile);
+#include "kernels.def"
+#undef KERNEL
+};
+
+/* All tables this processor can run, slowest first: "ref" is always [0]; *count is set. */
+const struct pt_kernels *const *pt_kernel_tables(int *count);
+
+/* The table by name; NULL: the environment variable PTV3_KERNELS, or else the fastest.
+ * NULL comes back for a name this build or processor does not have. */
+const struct pt_kernels *pt_kernel_table(const char *name);
+
+#endif

@@ -1,0 +1,27 @@
+/* mlp.h - the feed-forward half of a block, in place.
+ *
+ *   pre-norm:   x[r] += gelu(LayerNorm(x[r]) W1 + b1) W2 + b2
+ *   post-norm:  x[r]  = LayerNorm(x[r] + gelu(x[r] W1 + b1) W2 + b2)
+ *
+ * GELU is exact: 0.5 v (1 + erf(v / sqrt 2)). LayerNorm eps 1e-5. The hidden layer lives in
+ * the tile. Source: Pointcept MLP, Block; torch.nn.GELU(approximate='none'). */
+#ifndef PT_MLP_H
+#define PT_MLP_H
+
+#include <stdbool.h>
+
+#include "mat.h"
+
+struct pt_mlp {
+  int64_t n;     /* rows */
+  int c, hidden; /* channels; hidden = int(c * mlp_ratio) */
+  float *x;      /* [n, c] in and out */
+  bool pre_norm;
+  const float *gamma, *beta; /* [c] */
+  struct pt_mat w1;          /* (c, hidden) */
+  const float *b1;           /* [hidden] */
+  struct pt_mat w2;          /* (hidden, c) */
+  const float *b2;           /* [c] */
+};
+
+#endif

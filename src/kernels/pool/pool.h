@@ -1,0 +1,29 @@
+/* pool.h - grid pooling: Linear, maximum over the voxels of each parent cell, BatchNorm, GELU.
+ *
+ *   out[dest(s)] = gelu( g * max over r in start[s] .. start[s+1]-1 of (x[r] W + b) + shift )
+ *
+ * The children of a parent cell are consecutive rows. dest(s) = row[s], or s where row is
+ * NULL. BatchNorm with running statistics: g = gamma / sqrt(var + eps), shift = beta - mean g
+ * (not folded into W: g may be negative and the maximum comes first).
+ * Source: PTv3 paper section 4.1 (GridPool); Pointcept SerializedPooling. */
+#ifndef PT_POOL_H
+#define PT_POOL_H
+
+#include <stdint.h>
+
+#include "mat.h"
+
+struct pt_pool {
+  int64_t n;             /* rows in */
+  int64_t m;             /* rows out */
+  int in, c;             /* channels in and out */
+  const float *x;        /* [n, in] */
+  const int32_t *start;  /* [m + 1] */
+  const int32_t *row;    /* [m] or NULL */
+  float *out;            /* [m, c] */
+  struct pt_mat w;       /* (in, c) */
+  const float *bias;     /* [c] */
+  const float *g, *shift; /* [c] */
+};
+
+#endif
