@@ -3,23 +3,31 @@
 # Layers are enforced: a folder's objects are compiled with -iquote for exactly the folders
 # it may include from, so a wrong #include does not compile. Kernel files named *_cpu.c are
 # compiled once per instruction set, with PT_ISA naming it.
+#
+# `make check` and `make demo` install what is missing first (scripts/deps.sh) and then call
+# make again, because pkg-config is asked once, when this file is read.
 
 CC      ?= cc
+CXX     ?= c++
 BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
+LIBDIR  ?= $(PREFIX)/lib
 OPT     ?= -O3 -g
 SAN     ?=
 DIR     ?= ../shared/reference
+FUZZ_SECONDS ?= 60
 
-VERSION := 0.1.0
+VERSION   := 0.1.0
+SOVERSION := 0
 WARN    := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Wno-unknown-pragmas
 PKGS    := libzip zlib jansson libpng
 CFLAGS  += -std=c11 $(OPT) $(WARN) $(SAN) -fPIC -fopenmp -fvisibility=hidden -ffp-contract=off \
            -D_POSIX_C_SOURCE=200809L -DPTV3_VERSION='"$(VERSION)"' -Iinclude
 CFLAGS  += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LDLIBS  += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -ldl
-LDFLAGS += $(SAN) -fopenmp
+LDFLAGS += $(SAN) -fopenmp -Wl,--as-needed
+QUIET   := --no-print-directory
 
 # ---- layers: which folders each may include from ----
 SEE_base     := base
@@ -47,20 +55,42 @@ ISA_avx2    := -DPT_ISA=avx2 -mavx2 -mfma -mf16c
 ISA_avx512  := -DPT_ISA=avx512 -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl \
                -mavx512bf16 -mprefer-vector-width=512
 
-SRC      := $(sort $(wildcard src/*/*.c src/*/*/*.c))
-SRC_ISA  := $(filter %_cpu.c,$(SRC))
-SRC_ONE  := $(filter-out %_cpu.c,$(SRC))
-OBJ      := $(SRC_ONE:%.c=$(BUILD)/%.o) $(foreach i,$(ISAS),$(SRC_ISA:%.c=$(BUILD)/%.$(i).o))
-CLI_OBJ  := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard cli/*.c)))
+# src/kernels/*_check.c belong to the kernel harness, not to the library.
+SRC       := $(filter-out %_check.c,$(sort $(wildcard src/*/*.c src/*/*/*.c)))
+SRC_ISA   := $(filter %_cpu.c,$(SRC))
+SRC_ONE   := $(filter-out %_cpu.c,$(SRC))
+OBJ       := $(SRC_ONE:%.c=$(BUILD)/%.o) $(foreach i,$(ISAS),$(SRC_ISA:%.c=$(BUILD)/%.$(i).o))
+CHECK_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard src/kernels/*_check.c src/kernels/*/*_check.c)))
+CLI_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard cli/*.c)))
+
+# Three forms of the library: the plain objects for the unit tests, and a static and a
+# shared one that export what include/ declares and nothing else.
+INTERNAL := $(BUILD)/libptv3-internal.a
 LIB      := $(BUILD)/libptv3.a
+SHARED   := $(BUILD)/libptv3.so
 
 .DEFAULT_GOAL := all
 .PHONY: all
-all: $(BUILD)/ptv3  ## build the program and the library
+all: $(BUILD)/ptv3 $(LIB) $(SHARED)  ## build the program and the libraries
 
-$(LIB): $(OBJ)
+$(INTERNAL): $(OBJ)
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(BUILD)/libptv3.o: $(OBJ)
+	$(CC) -r -nostdlib -o $@ $^
+	objcopy --localize-hidden $@
+
+$(LIB): $(BUILD)/libptv3.o
 	@rm -f $@
 	ar rcs $@ $^
+
+$(SHARED).$(VERSION): $(OBJ)
+	$(CC) -shared -Wl,-soname,libptv3.so.$(SOVERSION) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(SHARED): $(SHARED).$(VERSION)
+	@ln -sf libptv3.so.$(VERSION) $(BUILD)/libptv3.so.$(SOVERSION)
+	@ln -sf libptv3.so.$(VERSION) $@
 
 $(BUILD)/ptv3: $(CLI_OBJ) $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -83,24 +113,162 @@ $(BUILD)/cli/%.o: cli/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -iquote cli -MMD -MP -c -o $@ $<
 
-# ---- tests: every tests/unit/test_<name>.c is one cmocka program that may see all layers ----
-SEE_ALL   := $(foreach l,$(LAYERS),$(patsubst %,-iquote %,$(patsubst %/,%,$(call dirs_of,$(l)))))
-UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+# ---- install ----
+INSTALL := $(DESTDIR)$(PREFIX)
+.PHONY: install uninstall
+install: all  ## install under PREFIX (default /usr/local); DESTDIR= stages
+	install -d $(INSTALL)/bin $(INSTALL)/include $(INSTALL)/share/man/man1 \
+	  $(DESTDIR)$(LIBDIR)/pkgconfig
+	install $(BUILD)/ptv3 $(INSTALL)/bin/ptv3
+	install -m 644 include/*.h $(INSTALL)/include
+	install -m 644 $(LIB) $(DESTDIR)$(LIBDIR)
+	install $(SHARED).$(VERSION) $(DESTDIR)$(LIBDIR)
+	ln -sf libptv3.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libptv3.so.$(SOVERSION)
+	ln -sf libptv3.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libptv3.so
+	install -m 644 man/ptv3.1 $(INSTALL)/share/man/man1
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	  -e 's|@REQUIRES@|$(PKGS)|' scripts/ptv3.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/ptv3.pc
 
-$(BUILD)/tests/%: tests/%.c $(LIB)
+uninstall:  ## remove what install put there
+	rm -f $(INSTALL)/bin/ptv3 $(patsubst include/%,$(INSTALL)/include/%,$(wildcard include/*.h)) \
+	  $(DESTDIR)$(LIBDIR)/libptv3.a $(DESTDIR)$(LIBDIR)/libptv3.so* \
+	  $(DESTDIR)$(LIBDIR)/pkgconfig/ptv3.pc $(INSTALL)/share/man/man1/ptv3.1
+
+# ---- what is needed ----
+.PHONY: deps
+deps:  ## install what is missing with the system's package manager
+	@sh scripts/deps.sh
+
+# ---- demonstration ----
+.PHONY: demo demo-run
+demo:  ## classify a small real cloud and draw it: deps, build, run
+	@sh scripts/deps.sh
+	@$(MAKE) $(QUIET) demo-run
+
+demo-run: $(BUILD)/ptv3
+	@sh demo/run.sh $(BUILD)/ptv3 $(BUILD)/demo
+
+# ---- tests: every tests/unit/test_<name>.c is one cmocka program that may see all layers;
+#      those of tests/api see include/ alone and link the public library ----
+SEE_ALL := $(foreach l,$(LAYERS),$(patsubst %,-iquote %,$(patsubst %/,%,$(call dirs_of,$(l)))))
+UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
+API     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/api/test_*.c)))
+CLI     := $(sort $(wildcard tests/cli/test_*.sh))
+KERNELS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/kernels/checkkernels.c))
+REFER   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/reference/run_reference.c))
+
+$(BUILD)/tests/api/%: tests/api/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests -MMD -MP $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS) -lcmocka
+	$(CC) $(CFLAGS) -iquote tests -MMD -MP $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS) -lcmocka
 
-.PHONY: check-unit
+$(BUILD)/src/kernels/%_check.o: src/kernels/%_check.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests/kernels -MMD -MP -c -o $@ $<
+
+KERNEL_SRC := $(sort $(wildcard tests/kernels/*.c))
+$(BUILD)/tests/kernels/checkkernels: $(KERNEL_SRC) $(CHECK_OBJ) $(INTERNAL)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests/kernels $(LDFLAGS) -o $@ $(KERNEL_SRC) \
+	  $(CHECK_OBJ) $(INTERNAL) $(LDLIBS)
+
+REFER_SRC := $(sort $(wildcard tests/reference/*.c))
+$(BUILD)/tests/reference/run_reference: $(REFER_SRC) $(INTERNAL)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests/reference $(LDFLAGS) -o $@ $(REFER_SRC) \
+	  $(INTERNAL) $(LDLIBS)
+
+$(BUILD)/tests/%: tests/%.c $(INTERNAL)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests -MMD -MP $(LDFLAGS) -o $@ $< $(INTERNAL) $(LDLIBS) \
+	  -lcmocka
+
+.PHONY: check check-all check-quick check-unit check-api check-cli check-reference checkkernels \
+        check-headers check-symbols check-install
+RUN := BUILD=$(BUILD) sh scripts/run-tests.sh
+
+check:  ## everything that tells whether it works: deps, build, all tests
+	@sh scripts/deps.sh
+	@$(MAKE) $(QUIET) check-all
+
+# The groups run to the end even when one fails; the last line is the sum.
+check-all: all
+	@CC='$(CC)' MAKE='$(MAKE) $(QUIET)' BUILD=$(BUILD) sh scripts/check.sh headers symbols install \
+	  unit kernels reference api cli
+
+check-quick: all
+	@CC='$(CC)' MAKE='$(MAKE) $(QUIET)' BUILD=$(BUILD) sh scripts/check.sh unit api cli
+
 check-unit: $(UNIT)  ## unit tests
-	@set -e; for t in $(UNIT); do $$t; done
+	@$(RUN) $(UNIT)
+
+check-api: $(API)  ## tests against the public interface
+	@$(RUN) $(API)
+
+check-cli: $(BUILD)/ptv3  ## tests of the program
+	@$(RUN) $(CLI)
+
+checkkernels: $(KERNELS)  ## optimised kernels against their references
+	@$(RUN) $(KERNELS)
+
+check-reference: $(REFER)  ## the network against recorded results; DIR= names their folder
+	@if [ -d '$(DIR)' ]; then $(RUN) $(patsubst %,'% $(DIR)',$(REFER)); \
+	 else echo "no folder '$(DIR)': recorded results not compared"; fi
+
+check-headers:
+	@CC='$(CC)' CXX='$(CXX)' sh scripts/check-headers.sh include
+	@$(foreach l,$(LAYERS),CC='$(CC)' CFLAGS='-std=c11 -fopenmp -D_POSIX_C_SOURCE=200809L -Iinclude \
+	  $(call see,$(l))' sh scripts/check-headers.sh src/$(l) &&) true
+
+check-symbols: $(LIB) $(SHARED)
+	@sh scripts/check-symbols.sh $(LIB) $(SHARED)
+
+check-install:
+	@MAKE='$(MAKE) $(QUIET)' CC='$(CC)' SAN='$(SAN)' BUILD='$(BUILD)' sh scripts/check-install.sh
+
+# ---- sanitizers and fuzzing ----
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+.PHONY: asan tsan fuzz fuzz-run
+asan:  ## unit, api and program tests under AddressSanitizer and UBSan
+	@$(MAKE) $(QUIET) BUILD=$(BUILD)-asan SAN='$(ASAN)' OPT='-O1 -g' check-quick
+
+# clang's libomp tells TSan about its locks through archer; libgomp gives false alarms.
+tsan:  ## unit tests under ThreadSanitizer (clang and libomp)
+	@OMP_TOOL_LIBRARIES=libarcher.so TSAN_OPTIONS=ignore_noninstrumented_modules=1 \
+	  $(MAKE) $(QUIET) BUILD=$(BUILD)-tsan CC=clang SAN=-fsanitize=thread OPT='-O1 -g' check-unit
+
+FUZZ := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+fuzz:  ## fuzz every reader for FUZZ_SECONDS each (needs clang)
+	@$(MAKE) $(QUIET) BUILD=$(BUILD)-fuzz CC=clang OPT='-O1 -g' \
+	  SAN='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' fuzz-run
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(INTERNAL)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SEE_ALL) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(INTERNAL) $(LDLIBS)
+
+fuzz-run: $(FUZZ:%=$(BUILD)/fuzz/%)
+	@BUILD=$(BUILD) sh scripts/fuzz.sh $(FUZZ_SECONDS) $(FUZZ)
+
+# ---- measuring ----
+.PHONY: bench
+bench: all $(KERNELS)  ## time the kernels and the program
+	@BUILD=$(BUILD) sh scripts/bench.sh $(KERNELS)
+
+# ---- style ----
+STYLED := $(wildcard include/*.h cli/*.[ch] src/*/*.[ch] src/*/*/*.[ch] tests/*/*.[ch] examples/*.c)
+.PHONY: format check-style
+format:  ## lay out the sources with clang-format
+	clang-format -i $(STYLED)
+
+check-style: check-headers  ## are the sources laid out as clang-format has it, headers complete
+	@clang-format --dry-run -Werror $(STYLED)
 
 .PHONY: clean
-clean:  ## remove the build folder
-	rm -rf $(BUILD)
+clean:  ## remove the build folders
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz
 
 .PHONY: help
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | \
+	  awk -F'|' '{printf "%-24s %s\n", $$1, $$2}'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
