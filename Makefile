@@ -92,7 +92,7 @@ $(SHARED): $(SHARED).$(VERSION)
 	@ln -sf libptv3.so.$(VERSION) $(BUILD)/libptv3.so.$(SOVERSION)
 	@ln -sf libptv3.so.$(VERSION) $@
 
-$(BUILD)/ptv3: $(CLI_OBJ) $(LIB)
+$(BUILD)/ptv3: $(CLI_OBJ) $(INTERNAL)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 define layer_rules
