@@ -1,0 +1,52 @@
+/* cpe_ref.c - the definition of cpe.h: one row at a time, in double; the neighbours come
+ * from the unfolded block. */
+#include "cpe.h"
+
+#include "rows_ref.h"
+
+enum { SIDE = PT_BLOCK + 2, CELLS = SIDE * SIDE * SIDE };
+
+int64_t pt_cpe_scratch_ref(const struct pt_cpe *a, int tile);
+void pt_cpe_ref(const struct pt_cpe *a, const struct pt_exec *x);
+
+int64_t pt_cpe_scratch_ref(const struct pt_cpe *a, int tile) {
+  (void)tile;
+  return (int64_t)2 * a->c * (int64_t)sizeof(double) + CELLS * (int64_t)sizeof(int32_t);
+}
+
+/* y = conv_bias + the sum over the neighbours of row r. */
+static void convolve(const struct pt_cpe *a, int64_t r, const int32_t *table, double *y) {
+  const int32_t *at = a->vox->coord + 3 * r;
+  const int mask = PT_BLOCK - 1;
+  pt_ref_widen(y, a->conv_bias, a->c);
+  for (int k = 0; k < 27; k++) {
+    int32_t j = table[((at[0] & mask) + k / 9) * SIDE * SIDE +
+                      ((at[1] & mask) + k / 3 % 3) * SIDE + (at[2] & mask) + k % 3];
+    if (j < 0) continue;
+    struct pt_mat w = {a->conv_w + k * pt_mat_size(a->c, a->c), a->c, a->c};
+    for (int o = 0; o < a->c; o++)
+      for (int i = 0; i < a->c; i++)
+        y[o] += (double)a->in[(int64_t)j * a->c + i] * (double)pt_mat_at(&w, i, o);
+  }
+}
+
+static void one_row(const struct pt_cpe *a, int64_t r, const int32_t *table, double *y) {
+  double *z = y + a->c;
+  const float *up = a->up ? a->up + (int64_t)a->cluster[r] * a->c : NULL;
+  convolve(a, r, table, y);
+  pt_ref_linear(z, y, &a->w, a->bias);
+  pt_ref_layernorm(z, z, a->c, a->gamma, a->beta);
+  for (int i = 0; i < a->c; i++)
+    a->out[r * a->c + i] =
+        (float)((double)a->res[r * a->c + i] + (up ? (double)up[i] : 0.0) + z[i]);
+}
+
+void pt_cpe_ref(const struct pt_cpe *a, const struct pt_exec *x) {
+#pragma omp parallel for num_threads(x->threads) schedule(dynamic)
+  for (int64_t b = 0; b < a->vox->blocks; b++) {
+    double *y = pt_ref_scratch(x);
+    int32_t *table = (int32_t *)(y + (int64_t)2 * a->c);
+    pt_block_unfold(a->vox, b, 1, table);
+    for (int64_t r = a->vox->start[b]; r < a->vox->start[b + 1]; r++) one_row(a, r, table, y);
+  }
+}

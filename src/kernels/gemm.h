@@ -1,0 +1,46 @@
+/* gemm.h - the matrix product all CPU kernels are built on: C = [0 | bias | C] + A B.
+ *
+ * B is packed (mat.h). The rows of A and C are reached through views, dense or by a list of
+ * row numbers, so that a gather (neighbours of a convolution, rows in curve order) and a
+ * scatter with accumulation need no copies. One thread; no allocation.
+ *
+ * Every output is one chain of multiply-adds over k in ascending order, starting from the
+ * initial value, whatever m, the position of the row, or the other columns: results depend
+ * on neither tile size nor thread count. avx2 and avx512 fuse each multiply-add and give
+ * the same bits; generic rounds the product first. */
+#ifndef PT_GEMM_H
+#define PT_GEMM_H
+
+#include <stdint.h>
+
+#include "isa.h"
+#include "mat.h"
+
+/* Row i lies at base + (row ? row[i] : i) * ld. */
+struct pt_src {
+  const float *base;
+  int64_t ld; /* floats from one row to the next */
+  const int32_t *row;
+};
+
+struct pt_dst {
+  float *base;
+  int64_t ld;
+  const int32_t *row; /* if given: no number twice */
+};
+
+enum pt_gemm_init { PT_GEMM_ZERO, PT_GEMM_BIAS, PT_GEMM_ADD };
+
+/* C (m, b->n) = init + A (m, b->k) B. bias [b->n] is read for PT_GEMM_BIAS only; neither A
+ * nor C is touched past its k or n columns. C must not overlap A. */
+void PT_FN(pt_gemm)(int64_t m, struct pt_src a, const struct pt_mat *b, struct pt_dst c,
+                    enum pt_gemm_init init, const float *bias);
+
+static inline struct pt_src pt_src(const float *base, int64_t ld) {
+  return (struct pt_src){base, ld, 0};
+}
+static inline struct pt_dst pt_dst(float *base, int64_t ld) {
+  return (struct pt_dst){base, ld, 0};
+}
+
+#endif

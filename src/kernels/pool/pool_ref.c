@@ -1,0 +1,30 @@
+/* pool_ref.c - the definition of pool.h: one parent cell at a time, in double. */
+#include "pool.h"
+
+#include "rows_ref.h"
+
+int64_t pt_pool_scratch_ref(const struct pt_pool *a, int tile);
+void pt_pool_ref(const struct pt_pool *a, const struct pt_exec *x);
+
+int64_t pt_pool_scratch_ref(const struct pt_pool *a, int tile) {
+  (void)tile;
+  return ((int64_t)a->in + 2 * a->c) * (int64_t)sizeof(double);
+}
+
+static void one_segment(const struct pt_pool *a, int64_t s, double *scratch) {
+  double *in = scratch, *y = in + a->in, *max = y + a->c;
+  float *out = a->out + (a->row ? a->row[s] : s) * a->c;
+  for (int j = 0; j < a->c; j++) max[j] = -INFINITY;
+  for (int64_t r = a->start[s]; r < a->start[s + 1]; r++) {
+    pt_ref_widen(in, a->x + r * a->in, a->in);
+    pt_ref_linear(y, in, &a->w, a->bias);
+    for (int j = 0; j < a->c; j++) max[j] = y[j] > max[j] ? y[j] : max[j];
+  }
+  for (int j = 0; j < a->c; j++)
+    out[j] = (float)pt_ref_gelu((double)a->g[j] * max[j] + (double)a->shift[j]);
+}
+
+void pt_pool_ref(const struct pt_pool *a, const struct pt_exec *x) {
+#pragma omp parallel for num_threads(x->threads)
+  for (int64_t s = 0; s < a->m; s++) one_segment(a, s, pt_ref_scratch(x));
+}

@@ -1,0 +1,51 @@
+/* rows_ref.h - the row operations the reference kernels share: Linear, LayerNorm, GELU on
+ * one row, in double precision. Not fast; the definition.
+ * Source: torch.nn.Linear, LayerNorm (eps 1e-5, variance by n), GELU(approximate='none'). */
+#ifndef PT_ROWS_REF_H
+#define PT_ROWS_REF_H
+
+#include <math.h>
+#include <omp.h>
+#include <stddef.h>
+
+#include "kernels.h"
+#include "mat.h"
+
+#define PT_LAYERNORM_EPS 1e-5
+
+/* The calling thread's part of the scratch. */
+static inline void *pt_ref_scratch(const struct pt_exec *x) {
+  return x->scratch + omp_get_thread_num() * x->scratch_stride;
+}
+
+static inline double pt_ref_gelu(double v) {
+  return 0.5 * v * (1.0 + erf(v * 0.70710678118654752));
+}
+
+/* dst[i] = src[i], c numbers. */
+static inline void pt_ref_widen(double *dst, const float *src, int c) {
+  for (int i = 0; i < c; i++) dst[i] = (double)src[i];
+}
+
+/* y[0 .. n-1] = x[0 .. k-1] W + bias. */
+static inline void pt_ref_linear(double *y, const double *x, const struct pt_mat *w,
+                                 const float *bias) {
+  for (int j = 0; j < w->n; j++) {
+    double sum = bias ? (double)bias[j] : 0.0;
+    for (int i = 0; i < w->k; i++) sum += x[i] * (double)pt_mat_at(w, i, j);
+    y[j] = sum;
+  }
+}
+
+/* y = (x - mean) / sqrt(var + eps) * gamma + beta over c channels; y may be x. */
+static inline void pt_ref_layernorm(double *y, const double *x, int c, const float *gamma,
+                                    const float *beta) {
+  double mean = 0.0, var = 0.0;
+  for (int i = 0; i < c; i++) mean += x[i];
+  mean /= c;
+  for (int i = 0; i < c; i++) var += (x[i] - mean) * (x[i] - mean);
+  double inv = 1.0 / sqrt(var / c + PT_LAYERNORM_EPS);
+  for (int i = 0; i < c; i++) y[i] = (x[i] - mean) * inv * (double)gamma[i] + (double)beta[i];
+}
+
+#endif

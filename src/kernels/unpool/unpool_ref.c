@@ -1,0 +1,26 @@
+/* unpool_ref.c - the definition of unpool.h: one row at a time, in double. */
+#include "unpool.h"
+
+#include "rows_ref.h"
+
+int64_t pt_unpool_scratch_ref(const struct pt_unpool *a, int tile);
+void pt_unpool_ref(const struct pt_unpool *a, const struct pt_exec *x);
+
+int64_t pt_unpool_scratch_ref(const struct pt_unpool *a, int tile) {
+  (void)tile;
+  return ((int64_t)a->in + a->c) * (int64_t)sizeof(double);
+}
+
+static void one_row(const struct pt_unpool *a, int64_t r, double *scratch) {
+  double *in = scratch, *out = scratch + a->in;
+  const float *up = a->up ? a->up + (int64_t)a->cluster[r] * a->c : NULL;
+  pt_ref_widen(in, a->x + r * a->in, a->in);
+  pt_ref_linear(out, in, &a->w, a->bias);
+  for (int j = 0; j < a->c; j++)
+    a->out[r * a->c + j] = (float)(pt_ref_gelu(out[j]) + (up ? (double)up[j] : 0.0));
+}
+
+void pt_unpool_ref(const struct pt_unpool *a, const struct pt_exec *x) {
+#pragma omp parallel for num_threads(x->threads)
+  for (int64_t r = 0; r < a->n; r++) one_row(a, r, pt_ref_scratch(x));
+}
