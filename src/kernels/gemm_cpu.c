@@ -1,0 +1,173 @@
+/* gemm_cpu.c - the matrix product of gemm.h.
+ *
+ * A micro-kernel holds a block of C, a few rows by one to four panels, in registers and
+ * walks down k: per step one row of each panel is loaded and one number of each row of A is
+ * broadcast. Panels go outermost, then runs of k short enough that the block of B stays in
+ * the first cache while all rows stream past it, then the rows. Between runs of k the sums
+ * rest in C, which does not change them. */
+#include "gemm.h"
+
+#include "vec.h"
+
+#define MAX_ROWS 12
+#define MAX_PANELS 4
+
+#if PT_VW == 16
+enum { PANELS = 4 }; /* 24 accumulators, 1 to 4 vectors of B, of 32 registers */
+static const int rows_of[MAX_PANELS + 1] = {0, 12, 12, 8, 6};
+#elif PT_VW == 8
+enum { PANELS = 1 }; /* 12 accumulators, 2 vectors of B, a broadcast, of 16 registers */
+static const int rows_of[MAX_PANELS + 1] = {0, 6, 0, 0, 0};
+#else
+enum { PANELS = 1 }; /* 8 accumulators, 4 vectors of B, a broadcast */
+static const int rows_of[MAX_PANELS + 1] = {0, 2, 0, 0, 0};
+#endif
+
+enum { RUN_BYTES = 32 << 10 }; /* of B at a time: most of a first-level cache */
+
+struct block {
+  int k;          /* length of the run */
+  const float *b; /* first panel, at the run's first row */
+  int64_t stride; /* floats from panel to panel */
+  enum pt_gemm_init init;
+  const float *bias;        /* of the block's columns */
+  const float *a[MAX_ROWS]; /* rows of A at the run's first column */
+  float *c[MAX_ROWS];       /* rows of C at the block's first column */
+};
+
+PT_INLINE pt_v start_value(const struct block *t, int row, int col) {
+  if (t->init == PT_GEMM_ZERO) return pt_vset1(0.0f);
+  return pt_vload(t->init == PT_GEMM_BIAS ? t->bias + col : t->c[row] + col);
+}
+
+/* rows and panels are constants where this is called, so acc lives in registers. */
+PT_INLINE void micro(const struct block *t, const int rows, const int panels) {
+  const int nv = panels * PT_GROUP;
+  pt_v acc[MAX_ROWS * MAX_PANELS * PT_GROUP];
+  const float *a[MAX_ROWS];
+  PT_UNROLL for (int r = 0; r < rows; r++) {
+    a[r] = t->a[r];
+    PT_UNROLL for (int v = 0; v < nv; v++) acc[r * nv + v] = start_value(t, r, v * PT_VW);
+  }
+  const float *b = t->b;
+  const int64_t stride = t->stride;
+  for (int64_t k = 0; k < t->k; k++, b += PT_PANEL) {
+    pt_v bv[MAX_PANELS * PT_GROUP];
+    PT_UNROLL for (int v = 0; v < nv; v++) bv[v] =
+        pt_vload(b + v / PT_GROUP * stride + v % PT_GROUP * PT_VW);
+    PT_UNROLL for (int r = 0; r < rows; r++) {
+      pt_v av = pt_vset1(a[r][k]);
+      PT_UNROLL for (int v = 0; v < nv; v++) acc[r * nv + v] =
+          pt_vfma(av, bv[v], acc[r * nv + v]);
+    }
+  }
+  PT_UNROLL for (int r = 0; r < rows; r++) PT_UNROLL for (int v = 0; v < nv; v++)
+      pt_vstore(t->c[r] + v * PT_VW, acc[r * nv + v]);
+}
+
+#define MICRO(r, p) \
+  static void micro_##r##_##p(const struct block *t) { micro(t, r, p); }
+MICRO(1, 1)
+MICRO(2, 1)
+#if PT_VW >= 8
+MICRO(3, 1)
+MICRO(4, 1)
+MICRO(5, 1)
+MICRO(6, 1)
+#endif
+#if PT_VW == 16
+MICRO(7, 1)
+MICRO(8, 1)
+MICRO(9, 1) MICRO(10, 1) MICRO(11, 1) MICRO(12, 1) MICRO(1, 2) MICRO(2, 2) MICRO(3, 2)
+    MICRO(4, 2) MICRO(5, 2) MICRO(6, 2) MICRO(7, 2) MICRO(8, 2) MICRO(9, 2) MICRO(10, 2)
+        MICRO(11, 2) MICRO(12, 2) MICRO(1, 3) MICRO(2, 3) MICRO(3, 3) MICRO(4, 3) MICRO(5, 3)
+            MICRO(6, 3) MICRO(7, 3) MICRO(8, 3) MICRO(1, 4) MICRO(2, 4) MICRO(3, 4) MICRO(4, 4)
+                MICRO(5, 4) MICRO(6, 4)
+#endif
+
+                    typedef void micro_fn(const struct block *);
+static micro_fn *const micro_of[PANELS + 1][MAX_ROWS + 1] = {
+    {0},
+#if PT_VW == 16
+    {0, micro_1_1, micro_2_1, micro_3_1, micro_4_1, micro_5_1, micro_6_1, micro_7_1, micro_8_1,
+     micro_9_1, micro_10_1, micro_11_1, micro_12_1},
+    {0, micro_1_2, micro_2_2, micro_3_2, micro_4_2, micro_5_2, micro_6_2, micro_7_2, micro_8_2,
+     micro_9_2, micro_10_2, micro_11_2, micro_12_2},
+    {0, micro_1_3, micro_2_3, micro_3_3, micro_4_3, micro_5_3, micro_6_3, micro_7_3, micro_8_3},
+    {0, micro_1_4, micro_2_4, micro_3_4, micro_4_4, micro_5_4, micro_6_4},
+#elif PT_VW == 8
+    {0, micro_1_1, micro_2_1, micro_3_1, micro_4_1, micro_5_1, micro_6_1},
+#else
+    {0, micro_1_1, micro_2_1},
+#endif
+};
+
+struct product {
+  int64_t m;
+  struct pt_src a;
+  const struct pt_mat *b;
+  struct pt_dst c;
+  enum pt_gemm_init init;
+  const float *bias;
+};
+
+/* Rows first .. first + rows - 1 of the views, at column k of A and column col of C. */
+static void take_rows(struct block *t, const struct product *g, int64_t first, int rows, int k,
+                      int col) {
+  for (int i = 0; i < rows; i++) {
+    int64_t r = first + i;
+    t->a[i] = g->a.base + (g->a.row ? g->a.row[r] : r) * g->a.ld + k;
+    t->c[i] = g->c.base + (g->c.row ? g->c.row[r] : r) * g->c.ld + col;
+  }
+}
+
+/* The last columns of C, width < 16 of them, by way of a buffer of whole panels. */
+static void partial(struct block *t, micro_fn *f, int rows, int width) {
+  float buf[MAX_ROWS][PT_PANEL] = {{0.0f}}, bias[PT_PANEL] = {0.0f}, *c[MAX_ROWS];
+  const float *given = t->bias;
+  const size_t bytes = (size_t)width * sizeof(float);
+  if (t->init == PT_GEMM_BIAS) memcpy(bias, given, bytes);
+  for (int i = 0; i < rows; i++) {
+    c[i] = t->c[i];
+    if (t->init == PT_GEMM_ADD) memcpy(buf[i], c[i], bytes);
+    t->c[i] = buf[i];
+  }
+  t->bias = bias;
+  f(t);
+  t->bias = given;
+  for (int i = 0; i < rows; i++) memcpy(c[i], buf[i], bytes);
+}
+
+/* All rows against one run of k of one group of panels. Groups of rows are of equal size
+ * (within one): a last group of one or two rows would wait for its chain of additions. */
+static void sweep(struct block *t, const struct product *g, int k, int col, int panels) {
+  const int64_t groups = (g->m + rows_of[panels] - 1) / rows_of[panels];
+  const int width = g->b->n - col;
+  for (int64_t i = 0; i < groups; i++) {
+    int64_t first = g->m * i / groups;
+    int rows = (int)(g->m * (i + 1) / groups - first);
+    take_rows(t, g, first, rows, k, col);
+    if (width < PT_PANEL)
+      partial(t, micro_of[panels][rows], rows, width);
+    else
+      micro_of[panels][rows](t);
+  }
+}
+
+void PT_FN(pt_gemm)(int64_t m, struct pt_src a, const struct pt_mat *b, struct pt_dst c,
+                    enum pt_gemm_init init, const float *bias) {
+  const struct product g = {m, a, b, c, init, bias};
+  const int whole = b->n / PT_PANEL, all = (b->n + PT_PANEL - 1) / PT_PANEL;
+  struct block t = {.stride = (int64_t)b->k * PT_PANEL};
+  for (int p = 0, np; p < all; p += np) {
+    np = p >= whole ? 1 : whole - p < PANELS ? whole - p : PANELS;
+    const int run = RUN_BYTES / (np * PT_PANEL * 4);
+    for (int k = 0; k == 0 || k < b->k; k += run) {
+      t.k = b->k - k < run ? b->k - k : run;
+      t.b = b->data + p * t.stride + (int64_t)k * PT_PANEL;
+      t.init = k ? PT_GEMM_ADD : init;
+      t.bias = init == PT_GEMM_BIAS ? bias + p * PT_PANEL : 0;
+      sweep(&t, &g, k, p * PT_PANEL, np);
+    }
+  }
+}

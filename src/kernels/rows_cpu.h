@@ -1,0 +1,99 @@
+/* rows_cpu.h - LayerNorm and GELU on rows, for the CPU kernels of every instruction set, and
+ * where a thread finds its scratch. Included by *_cpu.c files only. */
+#ifndef PT_ROWS_CPU_H
+#define PT_ROWS_CPU_H
+
+#include <math.h>
+#include <omp.h>
+
+#include "kernels.h"
+#include "vec.h"
+
+#define PT_LAYERNORM_EPS_F 1e-5f
+
+/* The calling thread's part of the scratch. */
+PT_INLINE char *pt_scratch(const struct pt_exec *x) {
+  return x->scratch + omp_get_thread_num() * x->scratch_stride;
+}
+
+/* Bytes of n floats, rounded up so that the next array begins on a cache line. */
+PT_INLINE int64_t pt_floats(int64_t n) { return (n * (int64_t)sizeof(float) + 63) / 64 * 64; }
+
+/* Numbers of a row in the scratch: whole cache lines, so that no row shares one. */
+PT_INLINE int64_t pt_row_ld(int c) { return ((int64_t)c + 15) / 16 * 16; }
+
+/* gelu(x) = max(x, 0) - |x| Q(|x|), Q(t) = erfc(t / sqrt 2) / 2 = 2^P(t). P is a minimax
+ * polynomial of our own for [0, 7]; beyond, Q is taken at 7 (1e-12). The error is below
+ * 1.2e-7 |x| against erf in double (measured over all floats' exponents by test_gemm). */
+PT_INLINE pt_v pt_vgelu(pt_v x) {
+  pt_v t = pt_vmin(pt_vset1(7.0f), pt_vabs(x));
+  pt_v p = pt_vset1(2.375715837e-7f);
+  p = pt_vfma(p, t, pt_vset1(-5.486984264e-6f));
+  p = pt_vfma(p, t, pt_vset1(5.050022082e-5f));
+  p = pt_vfma(p, t, pt_vset1(-2.071854979e-4f));
+  p = pt_vfma(p, t, pt_vset1(-1.227563480e-4f));
+  p = pt_vfma(p, t, pt_vset1(7.071216125e-3f));
+  p = pt_vfma(p, t, pt_vset1(-5.251227319e-2f));
+  p = pt_vfma(p, t, pt_vset1(-4.592006803e-1f));
+  p = pt_vfma(p, t, pt_vset1(-1.151106358f));
+  p = pt_vfma(p, t, pt_vset1(-1.0f));
+  return pt_vsub(pt_vmax(pt_vset1(0.0f), x), pt_vmul(t, pt_vexp2(p)));
+}
+
+PT_INLINE void pt_gelu_row(float *x, int n) {
+  int i = 0;
+  for (; i + PT_VW <= n; i += PT_VW) pt_vstore(x + i, pt_vgelu(pt_vload(x + i)));
+  if (i < n) pt_vstore_n(x + i, pt_vgelu(pt_vload_n(x + i, n - i)), n - i);
+}
+
+/* Sum of (x[i] - mean)^power over c channels, power 1 or 2, folded as vec.h says. */
+PT_INLINE float pt_row_moment(const float *x, int c, float mean, int power) {
+  pt_v sum[PT_GROUP], m = pt_vset1(mean);
+  for (int v = 0; v < PT_GROUP; v++) sum[v] = pt_vset1(0.0f);
+  int i = 0;
+  for (; i + 16 <= c; i += 16)
+    for (int v = 0; v < PT_GROUP; v++) {
+      pt_v d = pt_vload(x + i + v * PT_VW);
+      if (power == 2) d = pt_vsub(d, m);
+      sum[v] = power == 2 ? pt_vfma(d, d, sum[v]) : pt_vadd(sum[v], d);
+    }
+  if (i < c) {
+    float rest[16];
+    for (int j = 0; j < 16; j++) rest[j] = i + j < c ? x[i + j] : (power == 2 ? mean : 0.0f);
+    for (int v = 0; v < PT_GROUP; v++) {
+      pt_v d = pt_vload(rest + v * PT_VW);
+      if (power == 2) d = pt_vsub(d, m);
+      sum[v] = power == 2 ? pt_vfma(d, d, sum[v]) : pt_vadd(sum[v], d);
+    }
+  }
+  return pt_vsum(sum);
+}
+
+/* y = (x - mean) * inv * gamma + beta over c channels, mean and inv of one row; y may be x. */
+PT_INLINE void pt_layernorm_row(float *y, const float *x, int c, const float *gamma,
+                                const float *beta) {
+  float mean = pt_row_moment(x, c, 0.0f, 1) / (float)c;
+  float var = pt_row_moment(x, c, mean, 2) / (float)c;
+  pt_v m = pt_vset1(mean), inv = pt_vset1(1.0f / sqrtf(var + PT_LAYERNORM_EPS_F));
+  int i = 0;
+  for (; i + PT_VW <= c; i += PT_VW) {
+    pt_v d = pt_vmul(pt_vsub(pt_vload(x + i), m), inv);
+    pt_vstore(y + i, pt_vfma(d, pt_vload(gamma + i), pt_vload(beta + i)));
+  }
+  if (i < c) {
+    int n = c - i;
+    pt_v d = pt_vmul(pt_vsub(pt_vload_n(x + i, n), m), inv);
+    pt_vstore_n(y + i, pt_vfma(d, pt_vload_n(gamma + i, n), pt_vload_n(beta + i, n)), n);
+  }
+}
+
+/* y += x over c channels. */
+PT_INLINE void pt_add_row(float *y, const float *x, int c) {
+  int i = 0;
+  for (; i + PT_VW <= c; i += PT_VW)
+    pt_vstore(y + i, pt_vadd(pt_vload(y + i), pt_vload(x + i)));
+  if (i < c)
+    pt_vstore_n(y + i, pt_vadd(pt_vload_n(y + i, c - i), pt_vload_n(x + i, c - i)), c - i);
+}
+
+#endif
