@@ -3,6 +3,8 @@
  *   pre-norm:   x[r] += gelu(LayerNorm(x[r]) W1 + b1) W2 + b2
  *   post-norm:  x[r]  = LayerNorm(x[r] + gelu(x[r] W1 + b1) W2 + b2)
  *
+ * With branch given, what is added to x (pre-norm; the norm's output in post-norm) is stored
+ * there as well: weights trained by Pointcept 1.5.1 feed it to the next convolution.
  * GELU is exact: 0.5 v (1 + erf(v / sqrt 2)). LayerNorm eps 1e-5. The hidden layer lives in
  * the tile. Source: Pointcept MLP, Block; torch.nn.GELU(approximate='none'). */
 #ifndef PT_MLP_H
@@ -16,6 +18,7 @@ struct pt_mlp {
   int64_t n;     /* rows */
   int c, hidden; /* channels; hidden = int(c * mlp_ratio) */
   float *x;      /* [n, c] in and out */
+  float *branch; /* [n, c] or NULL */
   bool pre_norm;
   const float *gamma, *beta; /* [c] */
   struct pt_mat w1;          /* (c, hidden) */

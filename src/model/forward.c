@@ -1,0 +1,77 @@
+/* forward.c - see forward.h. */
+#include "forward.h"
+
+#include <string.h>
+#include <time.h>
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int build_structure(struct pt_env *env, const struct pt_model *m,
+                           const struct pt_batch *batch, const int *perm,
+                           struct pt_structure *s, struct ptv3_error *err) {
+  struct pt_structure_in in = {
+      .n = batch->n,
+      .coord = batch->coord,
+      .offset = batch->offset,
+      .clouds = batch->clouds,
+      .stages = m->cfg.stages,
+      .stride = m->cfg.stride,
+      .orders = m->cfg.orders,
+      .curve = m->cfg.curve,
+      .perm = perm,
+      .compat_151 = m->cfg.compat_151,
+      .maps = m->cfg.enc_mode,
+  };
+  return pt_structure_build(env, &in, s, err);
+}
+
+/* dst[r] = src[index[r]], or back: dst[index[r]] = src[r]; rows of c floats. */
+static void permute_in(float *dst, const float *src, const int32_t *index, int64_t n, int c) {
+  for (int64_t r = 0; r < n; r++)
+    memcpy(dst + r * c, src + (int64_t)index[r] * c, (size_t)c * sizeof *dst);
+}
+static void permute_out(float *dst, const float *src, const int32_t *index, int64_t n, int c) {
+  for (int64_t r = 0; r < n; r++)
+    memcpy(dst + (int64_t)index[r] * c, src + r * c, (size_t)c * sizeof *dst);
+}
+
+static int run(struct pt_env *env, const struct pt_model *m, const struct pt_batch *batch,
+               const struct pt_structure *s, struct pt_network *net,
+               const struct pt_forward *opt, float *logits, struct ptv3_error *err) {
+  struct pt_plan *p = &net->plan;
+  char *arena = pt_alloc(&env->mem, p->arena, 1, PT_MEM_ARENA, err);
+  if (!arena) return err->status;
+  float *in = (float *)(void *)(arena + p->tensor[net->input].offset);
+  const float *out = (const float *)(void *)(arena + p->tensor[net->logits].offset);
+  permute_in(in, batch->feat, s->input, batch->n, m->cfg.in_channels);
+  if (opt->begin) opt->begin(opt->user, s);
+  int status = pt_plan_run(p, env, arena, opt->observe, opt->user, err);
+  if (!status) permute_out(logits, out, s->input, batch->n, m->cfg.classes);
+  for (int op = 0; op < PT_OPS && opt->seconds; op++) opt->seconds[op] += p->seconds[op];
+  pt_free(&env->mem, arena);
+  return status;
+}
+
+int pt_forward(struct pt_env *env, const struct pt_model *model, const struct pt_batch *batch,
+               const struct pt_forward *opt, float *logits, struct ptv3_error *err) {
+  static const struct pt_forward none;
+  struct ptv3_error e = {0};
+  struct pt_structure s = {0};
+  struct pt_network net = {0};
+  if (!opt) opt = &none;
+  double start = now();
+  int status = build_structure(env, model, batch, opt->perm, &s, &e);
+  if (opt->seconds) opt->seconds[PT_OPS] += now() - start;
+  if (!status)
+    status = pt_network_build(env, &model->cfg, &model->w, &s, model->kernels, model->tile, &net,
+                              &e);
+  if (!status) status = run(env, model, batch, &s, &net, opt, logits, &e);
+  pt_network_free(&net);
+  pt_structure_free(env, &s);
+  if (status && err) *err = e;
+  return status;
+}

@@ -1,0 +1,35 @@
+/* forward.h - voxels and features in, logits out: structure, plan, run. */
+#ifndef PT_FORWARD_H
+#define PT_FORWARD_H
+
+#include "network.h"
+
+struct pt_model {
+  struct pt_ptv3 cfg;
+  struct pt_ptv3_weights w;
+  const struct pt_kernels *kernels;
+  int tile; /* rows a tile, 0: the kernels' own choice */
+};
+
+struct pt_batch {
+  int64_t n;             /* voxels of all clouds */
+  const int32_t *coord;  /* [n, 3] grid coordinates, >= 0, no two alike within a cloud */
+  const float *feat;     /* [n, in_channels] */
+  int clouds;
+  const int64_t *offset; /* [clouds + 1], offset[0] = 0 */
+};
+
+struct pt_forward {
+  const int *perm;      /* [stages, orders] shuffled orders, or NULL; see structure.h */
+  pt_observer *observe; /* called after each step with features in row order, or NULL */
+  /* Called before the first step with the structure the observer's rows refer to, or NULL. */
+  void (*begin)(void *user, const struct pt_structure *s);
+  void *user;
+  double *seconds;      /* [PT_OPS + 1] time by op is added here, the integer pass last; or NULL */
+};
+
+/* logits [n, classes] in the batch's own order. opt may be NULL. */
+int pt_forward(struct pt_env *env, const struct pt_model *model, const struct pt_batch *batch,
+               const struct pt_forward *opt, float *logits, struct ptv3_error *err);
+
+#endif

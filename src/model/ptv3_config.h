@@ -1,0 +1,47 @@
+/* ptv3_config.h - the network's configuration, checked: backbone PT-v3m1 under
+ * DefaultSegmentorV2. Names are Pointcept's. */
+#ifndef PT_PTV3_CONFIG_H
+#define PT_PTV3_CONFIG_H
+
+#include <stdbool.h>
+
+#include "structure.h"
+
+struct pt_ptv3_stage {
+  int depth;    /* blocks */
+  int channels;
+  int heads;
+  int patch;    /* patch_size */
+};
+
+struct pt_ptv3 {
+  int in_channels;
+  int orders;
+  int curve[PT_MAX_ORDERS]; /* enum pt_curve */
+  int stages;
+  int stride[PT_MAX_STAGES];              /* [stages - 1] */
+  struct pt_ptv3_stage enc[PT_MAX_STAGES]; /* [stages] */
+  struct pt_ptv3_stage dec[PT_MAX_STAGES]; /* [stages - 1], none with enc_mode */
+  double mlp_ratio;
+  bool qkv_bias, pre_norm, enable_rpe, enable_flash, enc_mode, shuffle_orders;
+  double qk_scale; /* 0: (channels / heads)^-0.5 */
+  bool compat_151; /* weights of Pointcept 1.5.1: see docs/guide.md */
+  int classes;
+  int out_channels; /* backbone_out_channels: what the head takes */
+};
+
+/* Half the width of the relative position table: int((4 * patch_size)^(1/3) * 2) as Python
+ * computes it in double, where the root of a perfect cube comes out just below: 1024 -> 31.
+ * Source: Pointcept RPE.pos_bnd. */
+int pt_rpe_bound(int patch);
+
+struct pt_value;
+
+/* Reads the `model` dict of a configuration: { type = "DefaultSegmentorV2", backbone = {type
+ * = "PT-v3m1", ...}, num_classes, backbone_out_channels }. Fills in Pointcept's defaults,
+ * checks lengths, divisibility and what is not supported.
+ * Errors: PTV3_CONFIG, PTV3_UNSUPPORTED, each with the place in the file. */
+int pt_ptv3_from_value(const struct pt_value *model, struct pt_ptv3 *cfg,
+                       struct ptv3_error *err);
+
+#endif

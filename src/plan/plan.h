@@ -1,0 +1,104 @@
+/* plan.h - a list of steps over tensors: made first, sized, then run.
+ *
+ * A builder declares tensors (bytes only) and appends steps: an op, its arguments, and which
+ * pointer of the arguments is which tensor. A tensor lives from the first step that names it
+ * to the last. pt_plan_layout gives every tensor an offset in one arena so that tensors
+ * alive at the same time do not overlap; the peak is then known and nothing was allocated.
+ * pt_plan_run takes the arena, fills in the pointers and runs the steps.
+ *
+ * Offsets: the largest tensor first, each at the lowest place free during its life, as
+ * XNNPACK's memory planner and TensorFlow Lite's greedy-by-size planner do. */
+#ifndef PT_PLAN_H
+#define PT_PLAN_H
+
+#include <stddef.h>
+
+#include "attention.h"
+#include "cpe.h"
+#include "embed.h"
+#include "env.h"
+#include "head.h"
+#include "kernels.h"
+#include "mlp.h"
+#include "pool.h"
+#include "unpool.h"
+
+enum pt_op {
+#define KERNEL(op) PT_OP_##op,
+#include "kernels.def"
+#undef KERNEL
+  PT_OPS
+};
+
+const char *pt_op_name(enum pt_op op);
+
+#define PT_STEP_BINDS 10
+
+struct pt_step {
+  enum pt_op op;
+  union {
+#define KERNEL(op) struct pt_##op op;
+#include "kernels.def"
+#undef KERNEL
+  } a;
+  int binds;
+  struct {
+    int tensor;
+    size_t field; /* offset of the pointer within `a` */
+  } bind[PT_STEP_BINDS];
+  char label[24]; /* "enc0.block1", for reports and observers */
+  int out;        /* the tensor that holds the step's result */
+};
+
+struct pt_plan_tensor {
+  int64_t rows;
+  int channels;
+  int64_t bytes;   /* a multiple of 64 */
+  int first, last; /* steps; first > last: never used */
+  int64_t offset;  /* in the arena */
+};
+
+struct pt_plan {
+  struct pt_mem *mem;
+  const struct pt_kernels *kernels;
+  int threads, tile;
+  struct pt_step *step;
+  int64_t steps, step_cap;
+  struct pt_plan_tensor *tensor;
+  int64_t tensors, tensor_cap;
+  int64_t features; /* bytes of the arena that tensors take; after pt_plan_layout */
+  int64_t scratch;  /* bytes a thread */
+  int64_t arena;    /* bytes in all: features + threads x scratch */
+  double seconds[PT_OPS]; /* spent by op, added up by pt_plan_run */
+};
+
+void pt_plan_init(struct pt_plan *p, struct pt_mem *mem, const struct pt_kernels *kernels,
+                  int threads, int tile);
+
+/* A tensor of float [rows, channels]; its number, or -1 with err filled. */
+int pt_plan_tensor(struct pt_plan *p, int64_t rows, int channels, struct ptv3_error *err);
+
+/* Appends a step with cleared arguments to be filled in; NULL with err filled on failure.
+ * The pointer is valid until the next call. */
+struct pt_step *pt_plan_step(struct pt_plan *p, enum pt_op op, const char *label,
+                             struct ptv3_error *err);
+
+/* Says that the pointer at offset `field` of the step's arguments is a tensor:
+ * pt_bind(s, offsetof(struct pt_mlp, x), t). Negative tensors are ignored (NULL pointer). */
+void pt_bind(struct pt_step *s, size_t field, int tensor);
+
+/* Lifetimes, offsets, scratch. `keep` is read after the last step (the result), or -1. */
+int pt_plan_layout(struct pt_plan *p, int keep, struct ptv3_error *err);
+
+/* Called after each step of a run; data is the step's result [rows, channels]. */
+typedef void pt_observer(void *user, const struct pt_step *step, const float *data,
+                         int64_t rows, int channels);
+
+/* Runs all steps in an arena of p->arena bytes, 64-byte aligned, in which the builder has
+ * already placed the inputs. Reports progress through env; may be cancelled between steps. */
+int pt_plan_run(struct pt_plan *p, struct pt_env *env, char *arena, pt_observer *observe,
+                void *user, struct ptv3_error *err);
+
+void pt_plan_free(struct pt_plan *p);
+
+#endif
