@@ -1,14 +1,16 @@
-/* sort.h - stable radix sort of 64-bit keys with the rows they belong to. */
+/* sort.h - stable order of 64-bit keys. */
 #ifndef PT_SORT_H
 #define PT_SORT_H
 
 #include <stdint.h>
 
-/* Sorts key [n] ascending (unsigned) and carries row [n] along; equal keys keep their order.
- * Only the low `bits` bits of the keys may differ. spare_key and spare_row [n] are working
- * memory. Least significant digit first, 11 bits a pass, passes whose digit is the same
- * everywhere are skipped. */
-void pt_radix_sort(uint64_t *key, int32_t *row, uint64_t *spare_key, int32_t *spare_row,
-                   int64_t n, int bits);
+#include "env.h"
+
+/* Sorts key[n] ascending (unsigned) in place and gives in order[n] where each came from;
+ * equal keys keep their order. n <= INT32_MAX. Radix sort of 11 bits a pass, passes in which
+ * all keys agree left out, on env->threads threads; the result does not depend on their number.
+ * Needs 12 bytes a key besides. */
+int pt_sort64(struct pt_env *env, uint64_t *key, int32_t *order, int64_t n,
+              struct ptv3_error *err);
 
 #endif

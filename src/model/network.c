@@ -119,7 +119,7 @@ static int add_blocks(struct builder *b, const char *side, int stage,
                       int patch, struct flow f) {
   const struct pt_stage *t = &b->s->stage[stage];
   for (int i = 0; i < g->depth; i++) {
-    char label[24];
+    char label[32];
     snprintf(label, sizeof label, "%s%d.block%d", side, stage, i);
     int y = tensor(b, t->n, g->channels);
     bool last = i + 1 == g->depth;
@@ -151,7 +151,7 @@ static int add_embed(struct builder *b, int input) {
 static int add_pool(struct builder *b, int stage, int x) {
   const struct pt_stage *t = &b->s->stage[stage - 1], *u = &b->s->stage[stage];
   const struct pt_linear_weights *w = &b->w->down[stage];
-  char label[24];
+  char label[32];
   snprintf(label, sizeof label, "enc%d.down", stage);
   int out = tensor(b, u->n, b->cfg->enc[stage].channels);
   struct pt_step *s = step(b, PT_OP_pool, label, out);
@@ -186,7 +186,7 @@ static struct flow add_unpool(struct builder *b, int stage, int above, int x, in
   const struct pt_ptv3 *cfg = b->cfg;
   const struct pt_stage *t = &b->s->stage[stage];
   int c = cfg->dec[stage].channels;
-  char label[24];
+  char label[32];
   snprintf(label, sizeof label, "dec%d.up", stage);
   int up = add_branch(b, label, t + 1, above, c, &b->w->up[stage], x, -1);
   bool later = cfg->dec[stage].depth > 0; /* the first cpe adds the two */

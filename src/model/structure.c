@@ -47,25 +47,20 @@ static int fail_duplicate(const int32_t *c, struct ptv3_error *err) {
 static int sort_by(struct pt_env *env, enum pt_curve curve, const int32_t *coord, int64_t n,
                    const int64_t *offset, int clouds, int depth, int32_t *order,
                    struct ptv3_error *err) {
-  int status = PTV3_NO_MEMORY;
-  int32_t *spare = NULL;
-  uint64_t *key = take(env, 2 * n, sizeof *key, err);
-  if (!key || !(spare = take(env, n, sizeof *spare, err))) goto out;
+  uint64_t *key = take(env, n, sizeof *key, err);
+  if (!key) return PTV3_NO_MEMORY;
 #pragma omp parallel for num_threads(env->threads) schedule(static)
-  for (int64_t i = 0; i < n; i++) {
-    key[i] = pt_curve_code(curve, coord + 3 * i, depth);
-    order[i] = (int32_t)i;
+  for (int64_t i = 0; i < n; i++) key[i] = pt_curve_code(curve, coord + 3 * i, depth);
+  int status = PTV3_OK;
+  for (int c = 0; c < clouds && !status; c++) {
+    int64_t o = offset[c], count = offset[c + 1] - o;
+    status = pt_sort64(env, key + o, order + o, count, err);
+    for (int64_t i = 0; i < count && !status; i++) {
+      order[o + i] += (int32_t)o;
+      if (i && key[o + i] == key[o + i - 1])
+        status = fail_duplicate(coord + 3 * (int64_t)order[o + i], err);
+    }
   }
-  for (int c = 0; c < clouds; c++) {
-    int64_t o = offset[c];
-    pt_radix_sort(key + o, order + o, key + n, spare, offset[c + 1] - o, 3 * depth);
-  }
-  status = PTV3_OK;
-  for (int c = 0; c < clouds && !status; c++)
-    for (int64_t i = offset[c] + 1; i < offset[c + 1] && !status; i++)
-      if (key[i] == key[i - 1]) status = fail_duplicate(coord + 3 * (int64_t)order[i], err);
-out:
-  pt_free(&env->mem, spare);
   pt_free(&env->mem, key);
   return status;
 }

@@ -46,7 +46,7 @@ struct pt_step {
     int tensor;
     size_t field; /* offset of the pointer within `a` */
   } bind[PT_STEP_BINDS];
-  char label[24]; /* "enc0.block1", for reports and observers */
+  char label[32]; /* "enc0.block1", for reports and observers */
   int out;        /* the tensor that holds the step's result */
 };
 
