@@ -123,20 +123,22 @@ static double run_version(struct loaded *l, const struct pt_kernels *k, int thre
   return e;
 }
 
-/* patch is what the case's meta.json calls patch_size_used, heads its heads. */
+/* patch is what the case's meta.json calls patch_size_used, heads its heads, torch the
+ * largest error of PyTorch's own single precision run. */
 static const struct {
   const char *name;
   int patch, heads;
+  double torch;
 } cases[] = {
-    {"attention_batch_large", 64, 3},
-    {"attention_batch_small", 37, 4},
-    {"attention_batch_small_flash_layout", 64, 4},
-    {"attention_one_exact", 64, 2},
-    {"attention_one_padded", 64, 4},
-    {"attention_one_short", 20, 2},
-    {"attention_rpe_batch_small", 21, 2},
-    {"attention_rpe_clamped", 16, 2},
-    {"attention_rpe_one_padded", 32, 4},
+    {"attention_batch_large", 64, 3, 9.2e-06},
+    {"attention_batch_small", 37, 4, 1.4e-05},
+    {"attention_batch_small_flash_layout", 64, 4, 1.3e-05},
+    {"attention_one_exact", 64, 2, 1.1e-05},
+    {"attention_one_padded", 64, 4, 8.0e-06},
+    {"attention_one_short", 20, 2, 8.5e-06},
+    {"attention_rpe_batch_small", 21, 2, 4.5e-06},
+    {"attention_rpe_clamped", 16, 2, 7.0e-06},
+    {"attention_rpe_one_padded", 32, 4, 8.4e-06},
 };
 
 static void versions_agree_with_pointcept(void **state) {
@@ -148,9 +150,10 @@ static void versions_agree_with_pointcept(void **state) {
     if (!read_case(&l, cases[i].name, cases[i].patch, cases[i].heads)) continue;
     for (int k = 0; k < count; k++) {
       double e = run_version(&l, t[k], 2);
-      /* The definition differs by the rounding of the result only; the fast ones add their own
-       * in single precision: normalised rows, so about 10 roundings of values near 1 to 4. */
-      double limit = k == 0 ? 5e-7 : 4e-6;
+      /* The definition differs by the rounding of the result only (values up to 4). The fast
+       * ones may be off as much as PyTorch is, within a factor of 4; the norm divides by the
+       * rows' deviation, above 1 here, and does not enlarge errors. */
+      double limit = k == 0 ? 3e-7 : 4 * cases[i].torch;
       print_message("%-36s %-8s max error %.2g\n", cases[i].name, t[k]->name, e);
       assert_true(e <= limit);
     }

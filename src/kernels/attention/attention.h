@@ -25,13 +25,13 @@
 #include "mat.h"
 
 struct pt_attention {
-  int64_t n;              /* rows of all clouds */
-  int c, heads;           /* channels, heads; heads divides c */
-  int patch;              /* K */
+  int64_t n;    /* rows of all clouds */
+  int c, heads; /* channels, heads; heads divides c */
+  int patch;    /* K */
   int clouds;
-  const int64_t *offset;  /* [clouds + 1] first position (= first row) of each cloud */
-  const int32_t *order;   /* [n] row at each position, or NULL: position p is row p */
-  float *x;               /* [n, c] in and out */
+  const int64_t *offset; /* [clouds + 1] first position (= first row) of each cloud */
+  const int32_t *order;  /* [n] row at each position, or NULL: position p is row p */
+  float *x;              /* [n, c] in and out */
   bool pre_norm;
   const float *gamma, *beta; /* [c] */
   struct pt_mat qkv;         /* (c, 3c) */

@@ -1,0 +1,311 @@
+/* attention_cpu.c - attention for processors. What it computes: attention.h.
+ *
+ * How: a patch is worked on by one thread, or by all of them where there are fewer patches
+ * than threads. Heads are taken in groups whose q, k and v fit the second-level cache; they
+ * are made by the matrix product from rows normalised in a small tile. Then blocks of PT_VW
+ * queries walk over the keys. A vector holds one number of PT_VW queries: scores of a key
+ * are sums of q[e] * broadcast(k[e]), the output sums of weight * broadcast(v[e]); maximum
+ * and sum of the softmax need no operation across lanes, and the weights are never stored
+ * for more than one block of keys. Last comes the projection, from all heads.
+ *
+ * A lane's chain of operations depends on its query and the patch only (blocks of keys are
+ * counted from the patch's first), so tile and threads change no bit. */
+#include "attention_block.h"
+#include "gemm.h"
+#include "patch.h"
+#include "rows_cpu.h"
+
+enum {
+  ROWS = 128,              /* of a tile in the Linear layers, if not told otherwise */
+  GROUP_BYTES = 768 << 10, /* of q, k, v of a group of heads: three quarters of an L2 */
+};
+
+struct sizes {
+  int64_t len;      /* of the longest patch */
+  int64_t padded;   /* the same in whole blocks of keys */
+  int d, group;     /* channels of a head, heads of a group */
+  bool together;    /* q, k, v are columns of one buffer */
+  int64_t ld, head; /* floats from row to row and from head to head of q, k, v */
+  int64_t part;     /* floats of q (and of k and of v); 3c, where they are together */
+  int tile;
+};
+
+static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+/* Weights are packed in panels of 16 columns, so a group's columns must begin at one. */
+static struct sizes sizes_of(const struct pt_attention *a, int tile) {
+  struct sizes s = {.len = pt_patch_longest(a), .d = a->c / a->heads};
+  s.padded = round_up(s.len, BLOCK_KEYS);
+  s.tile = (int)(tile > 0 ? tile : ROWS);
+  if (s.tile > s.len) s.tile = (int)(s.len > 0 ? s.len : 1);
+  if (a->c % PT_PANEL) {
+    s.together = true;
+    s.group = a->heads;
+    s.ld = 3 * (int64_t)a->c;
+    s.head = s.d;
+    s.part = a->c;
+    return s;
+  }
+  int unit = 1; /* heads to a whole number of panels */
+  while (unit < a->heads && (int64_t)unit * s.d % PT_PANEL) unit++;
+  int64_t bytes = 12 * s.padded * s.d * unit, units = bytes ? GROUP_BYTES / bytes : 1;
+  int64_t most = a->heads / unit; /* unit divides heads: c is a multiple of the panel */
+  units = units < 1 ? 1 : units > most ? most : units;
+  s.group = (int)units * unit;
+  bool own = s.d % PT_PANEL == 0; /* every head a dense array of its own */
+  s.ld = own ? s.d : (int64_t)s.group * s.d;
+  s.head = own ? s.padded * s.d : s.d;
+  s.part = s.padded * s.d * s.group;
+  return s;
+}
+
+/* One thread's view of the patch at hand. */
+struct work {
+  const struct pt_attention *a;
+  struct sizes z;
+  struct pt_patch p;
+  int rank, size; /* this thread's, of those at work on the patch */
+  /* shared by them */
+  float *q, *k, *v; /* of the group's heads: [padded rows], see sizes */
+  float *attend;    /* [len, c] heads side by side */
+  int32_t *coord;   /* [3, padded] grid coordinates of the keys, with rpe */
+  /* its own */
+  float *rows;  /* [tile, c] */
+  float *block; /* what attend_block needs */
+  float *table; /* [3 (2B+1)] of one head, with rpe */
+};
+
+static int64_t table_floats(const struct pt_attention *a) {
+  return 3 * (2 * (int64_t)a->rpe_bound + 1);
+}
+
+/* Lays out a thread's scratch; the shared arrays in `shared`, the rest in `own`. Either may
+ * be NULL to count only. Returns the bytes. */
+static int64_t lay_out(struct work *w, char *shared, char *own) {
+  const struct sizes *z = &w->z;
+  const struct pt_attention *a = w->a;
+  int64_t at = 0;
+#define PLACE(p, base, bytes)              \
+  do {                                     \
+    if (base) (p) = (void *)((base) + at); \
+    at += round_up((bytes), 64);           \
+  } while (0)
+  PLACE(w->q, shared, z->together ? pt_floats(z->padded * z->ld) : pt_floats(3 * z->part));
+  PLACE(w->attend, shared, pt_floats(z->len * a->c));
+  PLACE(w->coord, shared, 3 * z->padded * (int64_t)sizeof(int32_t));
+  PLACE(w->rows, own, pt_floats((int64_t)z->tile * pt_row_ld(a->c)));
+  PLACE(w->block, own, pt_floats(block_floats(z->d)));
+  PLACE(w->table, own, pt_floats(table_floats(a)));
+#undef PLACE
+  if (shared) w->k = w->q + z->part, w->v = w->k + z->part;
+  return at;
+}
+
+int64_t PT_FN(pt_attention_scratch)(const struct pt_attention *a, int tile) {
+  struct work w = {.a = a, .z = sizes_of(a, tile)};
+  return lay_out(&w, NULL, NULL);
+}
+
+static void wait_for_all(const struct work *w) {
+  if (w->size > 1) {
+#pragma omp barrier
+  }
+}
+
+/* This thread's share of n things: [*from, *to). */
+static void share(const struct work *w, int64_t n, int64_t *from, int64_t *to) {
+  *from = n * w->rank / w->size;
+  *to = n * (w->rank + 1) / w->size;
+}
+
+/* Columns col .. col + n - 1 of xn Wqkv + b, for m rows. */
+static void columns(const struct work *w, int64_t m, struct pt_src src, int col, int n,
+                    float *dst) {
+  const struct pt_attention *a = w->a;
+  struct pt_mat b = {a->qkv.data + (int64_t)col * a->c, a->c, n};
+  const float *bias = a->qkv_bias ? a->qkv_bias + col : NULL;
+  PT_FN(pt_gemm)(m, src, &b, pt_dst(dst, w->z.ld), bias ? PT_GEMM_BIAS : PT_GEMM_ZERO, bias);
+}
+
+/* q, k, v of the group's heads for places t .. t + m - 1 of the patch. */
+static void qkv_rows(const struct work *w, int first_head, int heads, int64_t t, int64_t m,
+                     struct pt_src src) {
+  const struct sizes *z = &w->z;
+  if (z->together) {
+    columns(w, m, src, 0, 3 * w->a->c, w->q + t * z->ld);
+    return;
+  }
+  float *part[3] = {w->q, w->k, w->v};
+  bool dense = z->ld == z->d;
+  int calls = dense ? heads : 1, n = dense ? z->d : heads * z->d;
+  for (int i = 0; i < 3; i++)
+    for (int h = 0; h < calls; h++)
+      columns(w, m, src, i * w->a->c + (first_head + h) * z->d, n,
+              part[i] + h * z->head + t * z->ld);
+}
+
+/* Rows of the patch from place t as the matrix product reads them: normalised in the tile,
+ * or where they lie. */
+static struct pt_src input_rows(const struct work *w, int64_t t, int64_t m) {
+  const struct pt_attention *a = w->a;
+  int64_t first = w->p.first + t;
+  if (!a->pre_norm) {
+    if (a->order) return (struct pt_src){a->x, a->c, a->order + first};
+    return pt_src(a->x + first * a->c, a->c);
+  }
+  int64_t ld = pt_row_ld(a->c);
+  for (int64_t i = 0; i < m; i++)
+    pt_layernorm_row(w->rows + i * ld, a->x + pt_patch_row(a, first + i) * a->c, a->c, a->gamma,
+                     a->beta);
+  return pt_src(w->rows, ld);
+}
+
+/* The last block of keys may pass the end of the patch: numbers there must be finite. */
+static void clear_padding(const struct work *w) {
+  const struct sizes *z = &w->z;
+  int64_t from = w->p.len * z->ld, n = round_up(w->p.len, BLOCK_KEYS) * z->ld - from;
+  if (w->rank != 0) return;
+  if (z->together) {
+    memset(w->q + from, 0, (size_t)n * sizeof(float));
+    return;
+  }
+  for (int h = 0; h < (z->ld == z->d ? z->group : 1); h++) {
+    memset(w->k + h * z->head + from, 0, (size_t)n * sizeof(float));
+    memset(w->v + h * z->head + from, 0, (size_t)n * sizeof(float));
+  }
+}
+
+static void make_qkv(const struct work *w, int first_head, int heads) {
+  int64_t from, to;
+  share(w, w->p.len, &from, &to);
+  for (int64_t t = from; t < to; t += w->z.tile) {
+    int64_t m = to - t < w->z.tile ? to - t : w->z.tile;
+    qkv_rows(w, first_head, heads, t, m, input_rows(w, t, m));
+  }
+  clear_padding(w);
+}
+
+/* The table of one head, in powers of two like the scores. */
+static void take_table(const struct work *w, int head) {
+  for (int64_t i = 0; w->a->rpe && i < table_floats(w->a); i++)
+    w->table[i] = w->a->rpe[i * w->a->heads + head] * LOG2_E;
+}
+
+static void take_coords(const struct work *w) {
+  for (int i = 0; w->a->rpe && i < w->p.len; i++)
+    for (int d = 0; d < 3; d++)
+      w->coord[d * w->z.padded + i] = w->a->coord[3 * pt_patch_row(w->a, w->p.first + i) + d];
+}
+
+/* Attention of the group's heads, shared out in blocks of queries, head by head. */
+static void attend_heads(const struct work *w, int first_head, int heads) {
+  const struct sizes *z = &w->z;
+  int first = w->p.len - w->p.own, blocks = (w->p.own + PT_VW - 1) / PT_VW, had = -1;
+  int64_t from, to;
+  share(w, (int64_t)heads * blocks, &from, &to);
+  for (int64_t u = from; u < to; u++) {
+    int h = (int)(u / blocks), i = first + (int)(u % blocks) * PT_VW;
+    if (h != had) take_table(w, first_head + h);
+    had = h;
+    struct block b = {
+        .q = w->q + h * z->head + i * z->ld,
+        .k = w->k + h * z->head,
+        .v = w->v + h * z->head,
+        .ld = z->ld,
+        .d = z->d,
+        .keys = w->p.len,
+        .queries = w->p.len - i < PT_VW ? w->p.len - i : PT_VW,
+        .factor = w->a->scale * LOG2_E,
+        .bound = w->a->rpe_bound,
+        .table = w->a->rpe ? w->table : NULL,
+        .coord = w->coord,
+        .coord_ld = z->padded,
+        .first = i,
+        .room = w->block,
+        .out = w->attend + (int64_t)i * w->a->c + (first_head + h) * z->d,
+        .out_ld = w->a->c,
+    };
+    attend_block(&b);
+  }
+}
+
+/* Projection, residual and, in post-norm form, the norm of the patch's own rows. */
+static void project(const struct work *w) {
+  const struct pt_attention *a = w->a;
+  int64_t from, to, ld = pt_row_ld(a->c), first = w->p.len - w->p.own;
+  share(w, w->p.own, &from, &to);
+  for (int64_t t = first + from; t < first + to; t += w->z.tile) {
+    int64_t m = first + to - t < w->z.tile ? first + to - t : w->z.tile;
+    PT_FN(pt_gemm)
+    (m, pt_src(w->attend + t * a->c, a->c), &a->proj, pt_dst(w->rows, ld), PT_GEMM_BIAS,
+     a->proj_bias);
+    for (int64_t i = 0; i < m; i++) {
+      float *x = a->x + pt_patch_row(a, w->p.first + t + i) * a->c;
+      pt_add_row(x, w->rows + i * ld, a->c);
+      if (!a->pre_norm) pt_layernorm_row(x, x, a->c, a->gamma, a->beta);
+    }
+  }
+}
+
+static void run_patch(struct work *w, struct pt_patch p) {
+  w->p = p;
+  if (w->rank == 0) take_coords(w);
+  for (int h = 0; h < w->a->heads; h += w->z.group) {
+    int heads = w->a->heads - h < w->z.group ? w->a->heads - h : w->z.group;
+    make_qkv(w, h, heads);
+    wait_for_all(w);
+    attend_heads(w, h, heads);
+    wait_for_all(w);
+  }
+  project(w);
+  wait_for_all(w);
+}
+
+/* The patches that borrow, or those that do not: how many, and which is number i. */
+static int64_t count_patches(const struct pt_attention *a, bool borrowing, int64_t i,
+                             struct pt_patch *p) {
+  int64_t total = 0;
+  for (int b = 0; b < a->clouds; b++) {
+    int64_t base = a->offset[b], n = a->offset[b + 1] - base;
+    int64_t whole = n <= a->patch ? n > 0 : n / a->patch;
+    int64_t here = borrowing ? n > a->patch && n % a->patch : whole;
+    if (p && i >= total && i < total + here)
+      *p = pt_patch_of(base, n, a->patch, borrowing ? whole : i - total);
+    total += here;
+  }
+  return total;
+}
+
+/* One thread a patch while there are enough of them; the rest, if it would leave many
+ * threads without work, one patch after the other by all threads. */
+static void run_patches(struct work *alone, struct work *team, bool borrowing) {
+  const struct pt_attention *a = alone->a;
+  int64_t count = count_patches(a, borrowing, 0, NULL), rest = count % team->size;
+  if (rest * 4 > 3 * (int64_t)team->size) rest = 0;
+  struct pt_patch p = {0, 0, 0};
+#pragma omp for schedule(dynamic)
+  for (int64_t i = 0; i < count - rest; i++) {
+    count_patches(a, borrowing, i, &p);
+    run_patch(alone, p);
+  }
+  for (int64_t i = count - rest; i < count; i++) {
+    count_patches(a, borrowing, i, &p);
+    run_patch(team, p);
+  }
+}
+
+void PT_FN(pt_attention)(const struct pt_attention *a, const struct pt_exec *ex) {
+  struct sizes z = sizes_of(a, ex->tile);
+#pragma omp parallel num_threads(ex->threads)
+  {
+    char *own = pt_scratch(ex);
+    struct work alone = {.a = a, .z = z, .rank = 0, .size = 1};
+    struct work team = {.a = a, .z = z, .rank = omp_get_thread_num()};
+    team.size = omp_get_num_threads();
+    lay_out(&alone, own, own);
+    lay_out(&team, ex->scratch, own);
+    /* Borrowing patches first: the rows they borrow are still as they came in. */
+    run_patches(&alone, &team, true);
+    run_patches(&alone, &team, false);
+  }
+}
