@@ -78,12 +78,6 @@ struct ptv3_cloud_info {
 
 PTV3_API void ptv3_cloud_get_info(const struct ptv3_cloud *cloud, struct ptv3_cloud_info *info);
 
-/* The cloud's own arrays, valid until it is freed; NULL where it has none. Coordinates are
- * [n, 3] metres less info.offset, color is [n, 3], segment is [n]. */
-PTV3_API const float *ptv3_cloud_coord(const struct ptv3_cloud *cloud);
-PTV3_API const uint8_t *ptv3_cloud_color(const struct ptv3_cloud *cloud);
-PTV3_API const int32_t *ptv3_cloud_segment(const struct ptv3_cloud *cloud);
-
 /* Reads n labels, one a point, from a NPY file of integers, a KITTI .label file, or the
  * label column of a LAS, PLY or PCD file ("classification", "prediction", "label",
  * "segment", "class").

@@ -1,0 +1,14 @@
+/* commands.h - the list of commands; each has a file of its own, cli/cmd_<name>.c. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+/* X(name, summary) */
+#define COMMAND_LIST(X)                                        \
+  X(version, "show the version and what was built in")
+
+/* argv[0] is the command's name; returns an exit code of session.h. */
+#define COMMAND_DECLARE(name, summary) int cmd_##name(int argc, char **argv);
+COMMAND_LIST(COMMAND_DECLARE)
+#undef COMMAND_DECLARE
+
+#endif
