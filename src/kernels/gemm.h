@@ -36,6 +36,11 @@ enum pt_gemm_init { PT_GEMM_ZERO, PT_GEMM_BIAS, PT_GEMM_ADD };
 void PT_FN(pt_gemm)(int64_t m, struct pt_src a, const struct pt_mat *b, struct pt_dst c,
                     enum pt_gemm_init init, const float *bias);
 
+/* The same with rows k .. k + count - 1 of B alone: A has count columns. A product may be
+ * made of consecutive parts (the later ones with PT_GEMM_ADD) and has the same bits. */
+void PT_FN(pt_gemm_part)(int64_t m, struct pt_src a, const struct pt_mat *b, int k, int count,
+                         struct pt_dst c, enum pt_gemm_init init, const float *bias);
+
 static inline struct pt_src pt_src(const float *base, int64_t ld) {
   return (struct pt_src){base, ld, 0};
 }

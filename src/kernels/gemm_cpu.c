@@ -78,11 +78,12 @@ MICRO(6, 1)
 #if PT_VW == 16
 MICRO(7, 1)
 MICRO(8, 1)
-MICRO(9, 1) MICRO(10, 1) MICRO(11, 1) MICRO(12, 1) MICRO(1, 2) MICRO(2, 2) MICRO(3, 2)
-    MICRO(4, 2) MICRO(5, 2) MICRO(6, 2) MICRO(7, 2) MICRO(8, 2) MICRO(9, 2) MICRO(10, 2)
-        MICRO(11, 2) MICRO(12, 2) MICRO(1, 3) MICRO(2, 3) MICRO(3, 3) MICRO(4, 3) MICRO(5, 3)
-            MICRO(6, 3) MICRO(7, 3) MICRO(8, 3) MICRO(1, 4) MICRO(2, 4) MICRO(3, 4) MICRO(4, 4)
-                MICRO(5, 4) MICRO(6, 4)
+MICRO(9, 1)
+MICRO(10, 1) MICRO(11, 1) MICRO(12, 1) MICRO(1, 2) MICRO(2, 2) MICRO(3, 2) MICRO(4, 2)
+    MICRO(5, 2) MICRO(6, 2) MICRO(7, 2) MICRO(8, 2) MICRO(9, 2) MICRO(10, 2) MICRO(11, 2)
+        MICRO(12, 2) MICRO(1, 3) MICRO(2, 3) MICRO(3, 3) MICRO(4, 3) MICRO(5, 3) MICRO(6, 3)
+            MICRO(7, 3) MICRO(8, 3) MICRO(1, 4) MICRO(2, 4) MICRO(3, 4) MICRO(4, 4) MICRO(5, 4)
+                MICRO(6, 4)
 #endif
 
                     typedef void micro_fn(const struct block *);
@@ -154,20 +155,25 @@ static void sweep(struct block *t, const struct product *g, int k, int col, int 
   }
 }
 
-void PT_FN(pt_gemm)(int64_t m, struct pt_src a, const struct pt_mat *b, struct pt_dst c,
-                    enum pt_gemm_init init, const float *bias) {
+void PT_FN(pt_gemm_part)(int64_t m, struct pt_src a, const struct pt_mat *b, int k, int count,
+                         struct pt_dst c, enum pt_gemm_init init, const float *bias) {
   const struct product g = {m, a, b, c, init, bias};
   const int whole = b->n / PT_PANEL, all = (b->n + PT_PANEL - 1) / PT_PANEL;
   struct block t = {.stride = (int64_t)b->k * PT_PANEL};
   for (int p = 0, np; p < all; p += np) {
     np = p >= whole ? 1 : whole - p < PANELS ? whole - p : PANELS;
     const int run = RUN_BYTES / (np * PT_PANEL * 4);
-    for (int k = 0; k == 0 || k < b->k; k += run) {
-      t.k = b->k - k < run ? b->k - k : run;
-      t.b = b->data + p * t.stride + (int64_t)k * PT_PANEL;
-      t.init = k ? PT_GEMM_ADD : init;
+    for (int i = 0; i == 0 || i < count; i += run) {
+      t.k = count - i < run ? count - i : run;
+      t.b = b->data + p * t.stride + (int64_t)(k + i) * PT_PANEL;
+      t.init = i ? PT_GEMM_ADD : init;
       t.bias = init == PT_GEMM_BIAS ? bias + p * PT_PANEL : 0;
-      sweep(&t, &g, k, p * PT_PANEL, np);
+      sweep(&t, &g, i, p * PT_PANEL, np);
     }
   }
+}
+
+void PT_FN(pt_gemm)(int64_t m, struct pt_src a, const struct pt_mat *b, struct pt_dst c,
+                    enum pt_gemm_init init, const float *bias) {
+  PT_FN(pt_gemm_part)(m, a, b, 0, b->k, c, init, bias);
 }

@@ -22,6 +22,13 @@ PT_INLINE int64_t pt_floats(int64_t n) { return (n * (int64_t)sizeof(float) + 63
 /* Numbers of a row in the scratch: whole cache lines, so that no row shares one. */
 PT_INLINE int64_t pt_row_ld(int c) { return ((int64_t)c + 15) / 16 * 16; }
 
+/* Rows a tile: the one asked for, or wish; less where n rows would not busy all threads. */
+PT_INLINE int64_t pt_tile_rows(int64_t n, int64_t wish, const struct pt_exec *x) {
+  int64_t share = (n + x->threads - 1) / x->threads, rows = x->tile > 0 ? x->tile : wish;
+  share = (share + 11) / 12 * 12;
+  return rows < share ? rows : share > 0 ? share : 1;
+}
+
 /* gelu(x) = max(x, 0) - |x| Q(|x|), Q(t) = erfc(t / sqrt 2) / 2 = 2^P(t). P is a minimax
  * polynomial of our own for [0, 7]; beyond, Q is taken at 7 (1e-12). The error is below
  * 1.2e-7 |x| against erf in double (measured over all floats' exponents by test_gemm). */

@@ -45,6 +45,18 @@ void pt_block_build(const int32_t *coord, const int64_t *offset, int clouds, int
   start[blocks] = (int32_t)offset[clouds];
 }
 
+int64_t pt_block_from(const struct pt_voxels *v, int64_t r) {
+  int64_t low = 0, high = v->blocks;
+  while (low < high) {
+    int64_t mid = (low + high) / 2;
+    if (v->start[mid] < r)
+      low = mid + 1;
+    else
+      high = mid;
+  }
+  return low;
+}
+
 int64_t pt_block_find(const struct pt_voxels *v, int32_t cloud, int32_t x, int32_t y,
                       int32_t z) {
   uint64_t mask = (uint64_t)v->slots - 1;

@@ -16,13 +16,14 @@
 #define PT_BLOCK (1 << PT_BLOCK_BITS)
 
 struct pt_voxels {
-  int64_t n;             /* rows, below 2^31 */
-  const int32_t *coord;  /* [n, 3] grid coordinate, 0 .. 2^21-1, in curve order, cloud by cloud */
-  int64_t blocks;        /* blocks */
-  const int32_t *start;  /* [blocks + 1] first row of each block; start[blocks] = n */
-  const int32_t *cloud;  /* [blocks] index of the block's cloud in the batch */
-  const int32_t *slot;   /* [slots] block + 1, 0 where empty: open addressing, linear probing */
-  int64_t slots;         /* a power of two, > blocks */
+  int64_t n; /* rows, below 2^31 */
+  const int32_t
+      *coord;     /* [n, 3] grid coordinate, 0 .. 2^21-1, in curve order, cloud by cloud */
+  int64_t blocks; /* blocks */
+  const int32_t *start; /* [blocks + 1] first row of each block; start[blocks] = n */
+  const int32_t *cloud; /* [blocks] index of the block's cloud in the batch */
+  const int32_t *slot;  /* [slots] block + 1, 0 where empty: open addressing, linear probing */
+  int64_t slots;        /* a power of two, > blocks */
 };
 
 /* The slot where the search for block (x, y, z) of a cloud begins (before masking). */
@@ -44,8 +45,12 @@ int64_t pt_block_count(const int32_t *coord, const int64_t *offset, int clouds);
 void pt_block_build(const int32_t *coord, const int64_t *offset, int clouds, int64_t blocks,
                     int32_t *start, int32_t *cloud, int32_t *slot, int64_t slots);
 
+/* The first block that begins at row r or later; blocks if there is none. */
+int64_t pt_block_from(const struct pt_voxels *v, int64_t r);
+
 /* The block at block coordinate (x, y, z) of a cloud, -1 if it is empty. */
-int64_t pt_block_find(const struct pt_voxels *v, int32_t cloud, int32_t x, int32_t y, int32_t z);
+int64_t pt_block_find(const struct pt_voxels *v, int32_t cloud, int32_t x, int32_t y,
+                      int32_t z);
 
 /* Unfolds block b with a halo of h voxels (1 or 2) on every side: table[(8+2h)^3] gets the
  * row of each voxel, -1 where there is none. Index of local (i, j, k), each in -h .. 7+h:

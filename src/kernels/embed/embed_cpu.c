@@ -1,0 +1,45 @@
+/* embed_cpu.c - embed.h by tiles: the convolution (conv.h) goes straight to the output,
+ * GELU follows while the tile is in the cache. */
+#include "embed.h"
+
+#include "conv.h"
+#include "isa.h"
+#include "rows_cpu.h"
+
+enum { TILE_ROWS = 128 };
+
+int64_t PT_FN(pt_embed_scratch)(const struct pt_embed *a, int tile);
+void PT_FN(pt_embed)(const struct pt_embed *a, const struct pt_exec *x);
+
+static struct pt_conv conv_of(const struct pt_embed *a, int tile) {
+  const int cap = tile > 0 ? tile : TILE_ROWS;
+  return (struct pt_conv){a->vox, 5, a->in, a->c, a->x, a->w, a->bias, cap};
+}
+
+int64_t PT_FN(pt_embed_scratch)(const struct pt_embed *a, int tile) {
+  const struct pt_conv v = conv_of(a, tile);
+  return PT_FN(pt_conv_scratch)(&v);
+}
+
+static float *place(const void *op, int64_t first, char *scratch) {
+  const struct pt_embed *a = op;
+  (void)scratch;
+  return a->out + first * a->c;
+}
+
+static void done(const void *op, int64_t first, int rows, float *y, char *scratch) {
+  const struct pt_embed *a = op;
+  (void)first;
+  (void)scratch;
+  for (int i = 0; i < rows; i++) pt_gelu_row(y + (int64_t)i * a->c, a->c);
+}
+
+void PT_FN(pt_embed)(const struct pt_embed *a, const struct pt_exec *x) {
+  const struct pt_conv v = conv_of(a, x->tile);
+  const struct pt_conv_sink sink = {place, done, a, a->c};
+  const int64_t run = pt_tile_rows(a->n, (int64_t)4 * v.cap, x);
+#pragma omp parallel for num_threads(x->threads) schedule(dynamic)
+  for (int64_t r = 0; r < a->n; r += run)
+    PT_FN(pt_conv)
+    (&v, pt_block_from(a->vox, r), pt_block_from(a->vox, r + run), &sink, pt_scratch(x), NULL);
+}

@@ -1,0 +1,34 @@
+/* unpool_cpu.c - unpool.h by tiles of rows: the product goes straight to the output, GELU
+ * and the sum follow while the tile is in the cache. No scratch. */
+#include "unpool.h"
+
+#include "gemm.h"
+#include "isa.h"
+#include "rows_cpu.h"
+
+enum { TILE_ROWS = 192 };
+
+int64_t PT_FN(pt_unpool_scratch)(const struct pt_unpool *a, int tile);
+void PT_FN(pt_unpool)(const struct pt_unpool *a, const struct pt_exec *x);
+
+int64_t PT_FN(pt_unpool_scratch)(const struct pt_unpool *a, int tile) {
+  (void)a;
+  (void)tile;
+  return 0;
+}
+
+static void one_tile(const struct pt_unpool *a, int64_t first, int64_t rows) {
+  float *out = a->out + first * a->c;
+  PT_FN(pt_gemm)
+  (rows, pt_src(a->x + first * a->in, a->in), &a->w, pt_dst(out, a->c), PT_GEMM_BIAS, a->bias);
+  for (int64_t r = 0; r < rows; r++) {
+    pt_gelu_row(out + r * a->c, a->c);
+    if (a->up) pt_add_row(out + r * a->c, a->up + (int64_t)a->cluster[first + r] * a->c, a->c);
+  }
+}
+
+void PT_FN(pt_unpool)(const struct pt_unpool *a, const struct pt_exec *x) {
+  const int64_t tile = pt_tile_rows(a->n, TILE_ROWS, x);
+#pragma omp parallel for num_threads(x->threads) schedule(dynamic)
+  for (int64_t r = 0; r < a->n; r += tile) one_tile(a, r, a->n - r < tile ? a->n - r : tile);
+}
