@@ -182,6 +182,10 @@ $(BUILD)/tests/%: tests/%.c $(INTERNAL)
 	$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests -MMD -MP $(LDFLAGS) -o $@ $< $(INTERNAL) $(LDLIBS) \
 	  -lcmocka
 
+$(BUILD)/bench/%: bench/%.c $(INTERNAL)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests -MMD -MP $(LDFLAGS) -o $@ $< $(INTERNAL) $(LDLIBS)
+
 .PHONY: check check-all check-quick check-unit check-api check-cli check-reference checkkernels \
         check-headers check-symbols check-install
 RUN := BUILD=$(BUILD) sh scripts/run-tests.sh

@@ -40,7 +40,8 @@ struct versions {
 #define OP(op)                                                                  \
   ONE(op, ref)                                                                  \
   ONE(op, generic)                                                              \
-  ONE(op, avx2) ONE(op, avx512) static const struct versions op_##op = {        \
+  ONE(op, avx2)                                                                 \
+  ONE(op, avx512) static const struct versions op_##op = {                      \
       #op,                                                                      \
       {run_##op##_ref, run_##op##_generic, run_##op##_avx2, run_##op##_avx512}, \
       {scratch_##op##_ref, scratch_##op##_generic, scratch_##op##_avx2,         \
@@ -125,7 +126,7 @@ static struct output output_of(int64_t n, const float *before) {
 static const int odd[] = {1, 6, 8, 13, 24, 40, 64};
 static const int64_t few[] = {0, 1, 2, 61, 300};
 
-static void mlp_case(int64_t n, int c, int hidden, bool pre_norm) {
+static void mlp_case(int64_t n, int c, int hidden, bool pre_norm, bool branch) {
   float *w1, *w2, *x = made_floats(n * c, 0.3f, 2.0f);
   float *b1 = made_floats(hidden, 0.0f, 0.2f), *b2 = made_floats(c, 0.0f, 0.2f);
   float *gamma = made_floats(c, 1.0f, 0.4f), *beta = made_floats(c, 0.0f, 0.2f);
@@ -141,7 +142,14 @@ static void mlp_case(int64_t n, int c, int hidden, bool pre_norm) {
                      .b2 = b2};
   a.w1 = made_mat(1, c, hidden, &w1);
   a.w2 = made_mat(1, hidden, c, &w2);
+  float *side = made_floats((n + 1) * c, 0.0f, 1.0f);
+  if (branch) a.branch = side;
   check_op(&op_mlp, &a, &o, 4e-6);
+  for (int64_t i = 0; branch && i < n * c; i++)
+    if (side[i] != (pre_norm ? o.out[i] - x[i] : o.out[i]) &&
+        fabsf(side[i] + x[i] - o.out[i]) > 1e-6f)
+      fail_msg("mlp: the branch is not what was added, at %lld", (long long)i);
+  free(side);
   free(w1), free(w2), free(x), free(b1), free(b2), free(gamma), free(beta), free(o.out);
 }
 
@@ -149,8 +157,8 @@ static void test_mlp(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
     for (size_t n = 0; n < sizeof few / sizeof *few; n++)
-      mlp_case(few[n], odd[i], odd[i] * 4 - (int)(i % 2), (i + n) % 2);
-  mlp_case(70, 512, 2048, true);
+      mlp_case(few[n], odd[i], odd[i] * 4 - (int)(i % 2), (i + n) % 2, i % 3 == 0);
+  mlp_case(70, 512, 2048, true, true);
 }
 
 static void unpool_case(int64_t n, int in, int c, bool with_up) {

@@ -23,8 +23,19 @@ int64_t PT_FN(pt_mlp_scratch)(const struct pt_mlp *a, int tile) {
   return rows * (pt_row_ld(a->hidden) + 2 * pt_row_ld(a->c)) * (int64_t)sizeof(float);
 }
 
-static void one_tile(const struct pt_mlp *a, float *x, int64_t rows, float *scratch) {
+/* What follows the second product of row r: the residual, the norm, the copy for branch. */
+static void finish_row(const struct pt_mlp *a, int64_t r, const float *sum) {
+  float *row = a->x + r * a->c;
+  const size_t bytes = (size_t)a->c * sizeof *row;
+  if (a->branch && a->pre_norm) memcpy(a->branch + r * a->c, sum, bytes);
+  pt_add_row(row, sum, a->c);
+  if (!a->pre_norm) pt_layernorm_row(row, row, a->c, a->gamma, a->beta);
+  if (a->branch && !a->pre_norm) memcpy(a->branch + r * a->c, row, bytes);
+}
+
+static void one_tile(const struct pt_mlp *a, int64_t first, int64_t rows, float *scratch) {
   const int64_t ldc = pt_row_ld(a->c), ldh = pt_row_ld(a->hidden);
+  float *x = a->x + first * a->c;
   float *norm = scratch, *sum = norm + rows * ldc, *hidden = sum + rows * ldc;
   struct pt_src in = pt_src(x, a->c);
   if (a->pre_norm) {
@@ -35,16 +46,12 @@ static void one_tile(const struct pt_mlp *a, float *x, int64_t rows, float *scra
   PT_FN(pt_gemm)(rows, in, &a->w1, pt_dst(hidden, ldh), PT_GEMM_BIAS, a->b1);
   for (int64_t r = 0; r < rows; r++) pt_gelu_row(hidden + r * ldh, a->hidden);
   PT_FN(pt_gemm)(rows, pt_src(hidden, ldh), &a->w2, pt_dst(sum, ldc), PT_GEMM_BIAS, a->b2);
-  for (int64_t r = 0; r < rows; r++) {
-    float *row = x + r * a->c;
-    pt_add_row(row, sum + r * ldc, a->c);
-    if (!a->pre_norm) pt_layernorm_row(row, row, a->c, a->gamma, a->beta);
-  }
+  for (int64_t r = 0; r < rows; r++) finish_row(a, first + r, sum + r * ldc);
 }
 
 void PT_FN(pt_mlp)(const struct pt_mlp *a, const struct pt_exec *x) {
   const int64_t tile = pt_tile_rows(a->n, wished_rows(a), x);
 #pragma omp parallel for num_threads(x->threads) schedule(dynamic)
   for (int64_t r = 0; r < a->n; r += tile)
-    one_tile(a, a->x + r * a->c, a->n - r < tile ? a->n - r : tile, (float *)pt_scratch(x));
+    one_tile(a, r, a->n - r < tile ? a->n - r : tile, (float *)pt_scratch(x));
 }

@@ -1,0 +1,256 @@
+/* bench_ops.c - how fast the parts are on this machine: the matrix product at the network's
+ * shapes against the processor's peak and against oneDNN (where its library is found), and
+ * each op but attention at the sizes of an S3DIS room. Prints; docs/speed.md has results.
+ *
+ *   build/bench/bench_ops [gemm|ops] [threads] [kernels: generic avx2 avx512] */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <omp.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "cpe.h"
+#include "embed.h"
+#include "gemm.h"
+#include "head.h"
+#include "kernels.h"
+#include "mlp.h"
+#include "pool.h"
+#include "unit/ops_made.h"
+#include "unpool.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- the matrix product ---- */
+
+typedef void gemm_fn(int64_t, struct pt_src, const struct pt_mat *, struct pt_dst,
+                     enum pt_gemm_init, const float *);
+gemm_fn pt_gemm_generic;
+#if defined(__x86_64__)
+gemm_fn pt_gemm_avx2, pt_gemm_avx512;
+
+/* GFLOP/s of 24 independent chains of multiply-adds: the most one core can do. */
+__attribute__((target("avx512f"))) static double peak_avx512(void) {
+  double best = 0.0;
+  for (int t = 0; t < 20; t++) {
+    __m512 a[24], x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(1e-3f);
+    for (int i = 0; i < 24; i++) a[i] = _mm512_set1_ps((float)i);
+    double start = now();
+    for (int64_t n = 0; n < 200000; n++)
+#pragma GCC unroll 24
+      for (int i = 0; i < 24; i++) a[i] = _mm512_fmadd_ps(a[i], x, y);
+    double rate = 200000.0 * 24 * 32 / (now() - start) * 1e-9;
+    for (int i = 1; i < 24; i++) a[0] = _mm512_add_ps(a[0], a[i]);
+    volatile float sink = _mm512_cvtss_f32(a[0]);
+    (void)sink;
+    if (rate > best) best = rate;
+  }
+  return best;
+}
+#endif
+
+typedef int dnnl_fn(char, char, int64_t, int64_t, int64_t, float, const float *, int64_t,
+                    const float *, int64_t, float, float *, int64_t);
+
+static dnnl_fn *find_dnnl(void) {
+  static const char *const names[] = {"libdnnl.so.3", "libdnnl.so.2", "libdnnl.so"};
+  for (int i = 0; i < 3; i++) {
+    void *lib = dlopen(names[i], RTLD_NOW);
+    void *f = lib ? dlsym(lib, "dnnl_sgemm") : NULL;
+    dnnl_fn *g;
+    memcpy(&g, &f, sizeof g);
+    if (f) return g;
+  }
+  return NULL;
+}
+
+/* Best of several runs of about a tenth of a second in all, seconds a run. */
+#define BEST(seconds, statement)                          \
+  do {                                                    \
+    double total = 0.0;                                   \
+    seconds = 1e9;                                        \
+    for (int run = 0; run < 400 && total < 0.15; run++) { \
+      double start = now();                               \
+      statement;                                          \
+      double took = now() - start;                        \
+      total += took;                                      \
+      if (took < seconds) seconds = took;                 \
+    }                                                     \
+  } while (0)
+
+static void bench_gemm(gemm_fn *gemm) {
+  static const int shape[][2] = {{32, 32},    {32, 96},    {32, 128},   {128, 32},
+                                 {64, 256},   {256, 64},   {128, 512},  {512, 128},
+                                 {256, 1024}, {1024, 256}, {512, 2048}, {2048, 512}};
+  static const int rows[] = {48, 64, 128, 256, 512};
+  dnnl_fn *dnnl = find_dnnl();
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f"))
+    printf("peak of one core: %.0f GFLOP/s\n", peak_avx512());
+#endif
+  printf("GFLOP/s of one core, rows of A across%s\n   k     n", dnnl ? "; (dnnl_sgemm)" : "");
+  for (int r = 0; r < 5; r++) printf("  %12d", rows[r]);
+  printf("\n");
+  for (size_t s = 0; s < sizeof shape / sizeof *shape; s++) {
+    const int k = shape[s][0], n = shape[s][1];
+    float *w, *plain = made_floats((int64_t)k * n, 0.0f, 1.0f), *a = made_floats(512 * k, 0, 1);
+    float *c = made_floats(512 * n, 0, 1), *bias = made_floats(n, 0, 1);
+    struct pt_mat b = made_mat(1, k, n, &w);
+    printf("%4d  %4d", k, n);
+    for (int r = 0; r < 5; r++) {
+      double ours, theirs = 0.0, work = 2e-9 * rows[r] * k * n;
+      BEST(ours, gemm(rows[r], pt_src(a, k), &b, pt_dst(c, n), PT_GEMM_BIAS, bias));
+      if (dnnl) BEST(theirs, dnnl('N', 'N', rows[r], n, k, 1, a, k, plain, n, 0, c, n));
+      printf("  %5.0f", work / ours);
+      if (dnnl) printf(" (%4.0f)", work / theirs);
+    }
+    printf("\n");
+    free(w), free(plain), free(a), free(c), free(bias);
+  }
+}
+
+/* ---- the ops ---- */
+
+struct level {
+  struct made_cloud cloud;
+  int32_t *start;   /* [m + 1] first child of each parent */
+  int32_t *cluster; /* [n] parent */
+  int64_t m;
+};
+
+/* Pools n voxels by 2: fills start and cluster of l, returns the parents' coordinates. */
+static int32_t *halve(struct level *l) {
+  const int64_t n = l->cloud.vox.n;
+  int32_t *up = made_room(n * 12);
+  l->start = made_room((n + 1) * 4);
+  l->cluster = made_room(n * 4);
+  l->m = 0;
+  for (int64_t i = 0; i < n; i++) {
+    const int32_t *at = l->cloud.coord + 3 * i;
+    int32_t *last = up + 3 * (l->m - 1);
+    if (!i || at[0] >> 1 != last[0] || at[1] >> 1 != last[1] || at[2] >> 1 != last[2]) {
+      l->start[l->m++] = (int32_t)i;
+      for (int a = 0; a < 3; a++) up[3 * (l->m - 1) + a] = at[a] >> 1;
+    }
+    l->cluster[i] = (int32_t)(l->m - 1);
+  }
+  l->start[l->m] = (int32_t)n;
+  return up;
+}
+
+struct run {
+  const struct pt_kernels *k;
+  int threads;
+  char *scratch;
+  int64_t room; /* bytes of it */
+};
+
+#define TIME(r, op, args, rows, flops)                                           \
+  do {                                                                           \
+    struct pt_exec exec = {(r)->threads, 0, (r)->scratch,                        \
+                           ((r)->k->op##_scratch(args, 0) + 63) / 64 * 64};      \
+    if (exec.scratch_stride * exec.threads > (r)->room) abort();                 \
+    double seconds;                                                              \
+    BEST(seconds, (r)->k->op(args, &exec));                                      \
+    printf("%-7s n %7lld c %4d  %8.3f ms  %7.0f krows/s  %6.1f GFLOP/s\n", #op,  \
+           (long long)(rows), c, 1e3 * seconds, 1e-3 * (double)(rows) / seconds, \
+           1e-9 * (double)(flops) / seconds);                                    \
+  } while (0)
+
+static int64_t pairs(const struct pt_voxels *v, int h) {
+  int32_t table[12 * 12 * 12];
+  const int side = 8 + 2 * h, size = 2 * h + 1;
+  int64_t sum = 0;
+  for (int64_t b = 0; b < v->blocks; b++) {
+    pt_block_unfold(v, b, h, table);
+    for (int32_t r = v->start[b]; r < v->start[b + 1]; r++)
+      for (int k = 0; k < size * size * size; k++) {
+        const int32_t *at = v->coord + 3 * (int64_t)r;
+        sum += table[((at[0] & 7) + k / (size * size)) * side * side +
+                     ((at[1] & 7) + k / size % size) * side + (at[2] & 7) + k % size] >= 0;
+      }
+  }
+  return sum;
+}
+
+static void bench_level(const struct run *r, const struct level *l, int c, int up_c) {
+  const int64_t n = l->cloud.vox.n, m = l->m;
+  float *w1, *w2, *conv, *x = made_floats(n * c, 0, 1), *y = made_floats(n * c, 0, 1);
+  float *up = made_floats(m * up_c, 0, 1), *v = made_floats(4 * up_c, 1, 0.1f);
+  struct pt_mat a1 = made_mat(1, c, 4 * c, &w1), a2 = made_mat(1, 4 * c, c, &w2);
+  made_mat(27, c, c, &conv);
+  struct pt_mlp mlp = {n, c, 4 * c, x, NULL, true, v, v, a1, v, a2, v};
+  TIME(r, mlp, &mlp, n, 16.0 * (double)n * c * c);
+  struct pt_mat lin = {w1, c, c};
+  struct pt_cpe cpe = {&l->cloud.vox, n, c, y, y, NULL, NULL, x, conv, v, lin, v, v, v};
+  const int64_t p3 = pairs(&l->cloud.vox, 1);
+  TIME(r, cpe, &cpe, n, 2.0 * c * c * (double)(p3 + n));
+  if (c == 32) {
+    float *w5;
+    made_mat(125, 6, c, &w5);
+    struct pt_embed embed = {&l->cloud.vox, n, 6, c, y, w5, v, x};
+    TIME(r, embed, &embed, n, 12.0 * c * (double)pairs(&l->cloud.vox, 2));
+    printf("        neighbours a voxel: %.1f of 27, %.1f of 125; voxels a block %.1f\n",
+           (double)p3 / (double)n, (double)pairs(&l->cloud.vox, 2) / (double)n,
+           (double)n / (double)l->cloud.vox.blocks);
+    struct pt_head head = {.n = n, .sources = 1, .classes = 13, .bias = v, .out = x};
+    head.src[0].x = y;
+    head.src[0].c = c;
+    head.w = (struct pt_mat){w1, c, 13};
+    TIME(r, head, &head, n, 26.0 * (double)n * c);
+    free(w5);
+  }
+  struct pt_mat grow = {w1, c, up_c};
+  struct pt_pool pool = {n, m, c, up_c, y, l->start, NULL, up, grow, v, v, v};
+  TIME(r, pool, &pool, n, 2.0 * (double)n * c * up_c);
+  struct pt_unpool unpool = {n, c, c, y, up, l->cluster, x, lin, v};
+  TIME(r, unpool, &unpool, n, 2.0 * (double)n * c * c);
+  free(w1), free(w2), free(conv), free(x), free(y), free(up), free(v);
+}
+
+static void bench_ops(const struct pt_kernels *k, int threads) {
+  enum { SIDE = 240, MOST = SIDE * SIDE * 4 };
+  struct made_voxel *v = made_room(MOST * (int64_t)sizeof *v);
+  int32_t *coord = made_room(MOST * 12);
+  const int64_t room = (int64_t)threads << 24;
+  struct run r = {k, threads, made_room(room), room};
+  int64_t offset[2] = {0, made_sort(v, made_surface(SIDE, v), coord)};
+  free(v);
+  printf("kernels %s, threads %d\n", k->name, threads);
+  for (int c = 32; c <= 512; c *= 2) {
+    struct level l;
+    made_index(&l.cloud, coord, offset, 1);
+    coord = halve(&l);
+    bench_level(&r, &l, c, c < 512 ? 2 * c : c);
+    offset[1] = l.m;
+    made_free(&l.cloud);
+    free(l.start), free(l.cluster);
+  }
+  free(coord), free(r.scratch);
+}
+
+int main(int argc, char **argv) {
+  const char *what = argc > 1 ? argv[1] : "all", *name = argc > 3 ? argv[3] : NULL;
+  const int threads = argc > 2 ? atoi(argv[2]) : 1;
+  const struct pt_kernels *k = pt_kernel_table(name);
+  if (!k || threads < 1) return fprintf(stderr, "no such kernels or threads\n"), 1;
+  gemm_fn *gemm = pt_gemm_generic;
+#if defined(__x86_64__)
+  if (!strcmp(k->name, "avx2")) gemm = pt_gemm_avx2;
+  if (!strcmp(k->name, "avx512")) gemm = pt_gemm_avx512;
+#endif
+  if (strcmp(what, "ops")) {
+    omp_set_num_threads(1);
+    bench_gemm(gemm);
+  }
+  if (strcmp(what, "gemm")) bench_ops(k, threads);
+  return 0;
+}
