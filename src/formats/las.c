@@ -73,7 +73,7 @@ static void read_counts(const uint8_t *p, struct pt_las_header *h) {
   h->points_at = pt_le32(p + 96);
   h->vlr_count = pt_le32(p + 100);
   h->n = pt_le32(p + 107);
-  bool packets_inside = (pt_le16(p + 6) & 2) != 0;
+  bool packets_inside = (pt_le16(p + 6) & 2) != 0 && pt_las_layout(h->format)->wave >= 0;
   if (h->minor >= 3 && packets_inside) h->wave_at = le_count(p + 227);
   if (h->minor < 4) return;
   h->evlr_count = pt_le32(p + 243);
@@ -225,7 +225,8 @@ static int add_extras(struct pt_env *env, struct pt_cursor *c, const struct pt_l
 }
 
 int pt_las_extras(struct pt_env *env, struct pt_cursor *c, const struct pt_las_header *h,
-                  struct pt_las_extra **list, int *count, struct ptv3_error *err) {
+                  struct pt_las_extra **list, int *count, bool *complete,
+                  struct ptv3_error *err) {
   struct extra_list l = {.at = pt_las_record_size(h->format)};
   struct pt_las_vlr v = {.end = h->size};
   int status = PTV3_OK;
@@ -240,6 +241,7 @@ int pt_las_extras(struct pt_env *env, struct pt_cursor *c, const struct pt_las_h
   }
   *list = l.item;
   *count = (int)l.count;
+  if (complete) *complete = !l.ended;
   return status;
 }
 
@@ -280,7 +282,7 @@ static int add_columns(struct pt_env *env, struct pt_cursor *c, const struct pt_
     if (f.name[0] && (status = add_column(env, job, select, &f, err))) return status;
   struct pt_las_extra *extra;
   int count;
-  status = pt_las_extras(env, c, h, &extra, &count, err);
+  status = pt_las_extras(env, c, h, &extra, &count, NULL, err);
   for (int i = 0; i < count && !status; i++) {
     pt_las_extra_field(&extra[i], &f);
     status = add_column(env, job, select, &f, err);

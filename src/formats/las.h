@@ -65,10 +65,12 @@ int pt_las_vlr_at(struct pt_cursor *c, int64_t at, int64_t limit, bool extended,
                   struct pt_las_vlr *v, struct ptv3_error *err);
 
 /* The dimensions of the extra bytes, in order, from every Extra Bytes record of the file.
- * *list is the caller's to pt_free, NULL when there are none. Descriptions that do not fit
- * the point record are left out with a warning. */
+ * *list is the caller's to pt_free, NULL when there are none. A description that does not
+ * fit the point record is left out with those behind it, with a warning; *complete (NULL
+ * allowed) then is false. */
 int pt_las_extras(struct pt_env *env, struct pt_cursor *c, const struct pt_las_header *h,
-                  struct pt_las_extra **list, int *count, struct ptv3_error *err);
+                  struct pt_las_extra **list, int *count, bool *complete,
+                  struct ptv3_error *err);
 
 /* The points of a LAS file in memory. Columns, in this order, where the format has them:
  * x y z (F64), intensity (U16), return_number, number_of_returns, scan_direction_flag,

@@ -286,9 +286,9 @@ static void fill_header(struct laszip_header_head *head, const struct pt_las_hea
   for (int k = 0; k < 3; k++) head->scale[k] = 1;
 }
 
-int pt_laz_writer(struct pt_mem *mem, const char *path, const struct pt_las_header *h,
-                  struct pt_laz **out, struct ptv3_error *err) {
-  int status = start(mem, path, h, out, err);
+int pt_laz_writer(struct pt_mem *mem, const char *name, const char *path,
+                  const struct pt_las_header *h, struct pt_laz **out, struct ptv3_error *err) {
+  int status = start(mem, name, h, out, err);
   if (status) return status;
   struct pt_laz *z = *out;
   struct laszip_header_head *head = NULL;

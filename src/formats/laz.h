@@ -25,11 +25,11 @@ int pt_laz_reader(struct pt_mem *mem, const char *path, const struct pt_las_head
 /* The next count points as LAS records: records [count, h->record] bytes. */
 int pt_laz_read(struct pt_laz *z, uint8_t *records, int64_t count, struct ptv3_error *err);
 
-/* Starts a LAZ file at path for h->n points of h->format and h->record bytes. Its header
- * says nothing more: the caller takes the compressed points and the record PT_LAZ_ID
- * out of it once pt_laz_finish has ended it. */
-int pt_laz_writer(struct pt_mem *mem, const char *path, const struct pt_las_header *h,
-                  struct pt_laz **z, struct ptv3_error *err);
+/* Starts a LAZ file at path (messages call it name) for h->n points of h->format and
+ * h->record bytes. Its header says nothing more: the caller takes the compressed points and the
+ * record PT_LAZ_ID out of it once pt_laz_finish has ended it. */
+int pt_laz_writer(struct pt_mem *mem, const char *name, const char *path,
+                  const struct pt_las_header *h, struct pt_laz **z, struct ptv3_error *err);
 int pt_laz_write(struct pt_laz *z, const uint8_t *records, int64_t count,
                  struct ptv3_error *err);
 int pt_laz_finish(struct pt_laz *z, struct ptv3_error *err);
