@@ -1,0 +1,29 @@
+#!/bin/sh
+# run.sh PTV3 OUT - classify the cloud beside this file and draw the result.
+set -eu
+ptv3=$1
+out=$2
+here=$(dirname "$0")
+cloud=$here/ign_77060_627760.las
+weights=random:1
+[ -f "$here/demo.safetensors" ] && weights=$here/demo.safetensors
+mkdir -p "$out"
+
+echo "The cloud: 50 m x 50 m of an airborne laser scan (IGN LiDAR HD, Licence Ouverte 2.0)"
+"$ptv3" info "$cloud"
+"$ptv3" render "$cloud" -o "$out/height.png" --by height --view perspective --quiet
+echo
+"$ptv3" predict "$here/demo.py" --weight "$weights" "$cloud" -o "$out/classified.las"
+"$ptv3" predict "$here/demo.py" --weight "$weights" "$cloud" -o "$out/labels.npy" --quiet
+"$ptv3" render "$cloud" -o "$out/classes.png" --prediction "$out/labels.npy" \
+  --config "$here/demo.py" --view perspective --quiet
+echo
+echo "Written:"
+echo "  $out/classified.las  the input with its classification and a confidence"
+echo "  $out/classes.png     the classes"
+echo "  $out/height.png      the cloud by height"
+case $weights in
+  random:*)
+    echo
+    echo "The weights are NOT TRAINED (made from a seed): the classes mean nothing yet." ;;
+esac
