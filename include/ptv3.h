@@ -99,9 +99,10 @@ PTV3_API int ptv3_config_parse(struct ptv3_context *ctx, const char *text, int64
 
 PTV3_API void ptv3_config_free(struct ptv3_config *config);
 
-/* The whole configuration, bases and changes resolved, as text that ptv3_config_parse
- * reads back. key NULL: all of it; otherwise the value at "model.backbone.patch_size".
- * *text is valid until the configuration is freed or this is called again. */
+/* The configuration, bases and changes resolved, as JSON. key NULL: all of it; otherwise the
+ * value at "model.backbone.enc_depths.0". *text is valid until the configuration is freed or
+ * this is called on it again.
+ * Errors: PTV3_CONFIG (no such key), PTV3_BUDGET. */
 PTV3_API int ptv3_config_text(struct ptv3_config *config, const char *key, const char **text,
                               struct ptv3_error *err);
 
@@ -138,13 +139,24 @@ PTV3_API int64_t ptv3_weights_count(const struct ptv3_weights *weights);
 PTV3_API bool ptv3_weights_tensor(const struct ptv3_weights *weights, int64_t index,
                                   struct ptv3_tensor_info *info);
 
-/* Numbers that are learnt (buffers such as running_mean not counted). */
-PTV3_API int64_t ptv3_weights_parameters(const struct ptv3_weights *weights);
+struct ptv3_weights_info {
+  const char *format; /* "PyTorch .pth (zip)", "safetensors", "in memory" */
+  int64_t tensors;
+  int64_t parameters; /* numbers that are learnt; running statistics are not counted */
+  bool has_epoch;     /* whether the file says how long it was trained */
+  int64_t epoch;      /* epochs done */
+  bool has_best;
+  double best; /* best metric value so far, as the trainer counted it */
+};
 
-/* Writes the weights as .safetensors or .pth, by the extension of path. The file appears
- * under its name only when it is complete. */
-PTV3_API int ptv3_weights_save(struct ptv3_context *ctx, const struct ptv3_weights *weights,
-                               const char *path, struct ptv3_error *err);
+PTV3_API void ptv3_weights_get_info(const struct ptv3_weights *weights,
+                                    struct ptv3_weights_info *info);
+
+/* Writes the weights as .safetensors or .pth, by the extension of path. type NULL keeps the
+ * types; "F32", "F16", "BF16" or "F64" stores all floating point tensors as that. The file
+ * appears under its name only when it is complete. */
+PTV3_API int ptv3_weights_save(struct ptv3_context *ctx, struct ptv3_weights *weights,
+                               const char *type, const char *path, struct ptv3_error *err);
 
 /* ---- model ---- */
 
