@@ -43,8 +43,9 @@ struct pt_channel *pt_cloud_need(const struct pt_cloud *c, const char *name, con
   return ch;
 }
 
-struct pt_channel *pt_cloud_add_rows(struct pt_cloud *c, const char *name, enum pt_dtype type,
-                                     int width, int64_t n, struct ptv3_error *err) {
+/* The channel of this name, or a free one. */
+static struct pt_channel *place_for(struct pt_cloud *c, const char *name, int width,
+                                    struct ptv3_error *err) {
   if (strlen(name) >= sizeof c->channel[0].name || width < 1) {
     pt_fail(err, PTV3_INVALID, "'%.60s' of width %d cannot be a channel of a cloud", name,
             width);
@@ -53,16 +54,28 @@ struct pt_channel *pt_cloud_add_rows(struct pt_cloud *c, const char *name, enum 
   struct pt_channel *ch = pt_cloud_find(c, name);
   for (int i = 0; !ch && i < PT_CLOUD_CHANNELS; i++)
     if (!c->channel[i].data) ch = &c->channel[i];
-  if (!ch) {
+  if (!ch)
     pt_fail(err, PTV3_UNSUPPORTED, "no room for the channel '%s': a cloud has at most %d", name,
             PT_CLOUD_CHANNELS);
-    return NULL;
-  }
-  void *data = pt_alloc(c->mem, n, width * pt_dtype(type)->bytes, PT_MEM_CLOUD, err);
-  if (!data) return NULL;
+  return ch;
+}
+
+struct pt_channel *pt_cloud_give(struct pt_cloud *c, const char *name, enum pt_dtype type,
+                                 int width, int64_t n, void *data, struct ptv3_error *err) {
+  struct pt_channel *ch = place_for(c, name, width, err);
+  if (!ch) return NULL;
   pt_free(c->mem, ch->data);
   *ch = (struct pt_channel){.type = type, .width = width, .n = n, .data = data};
   snprintf(ch->name, sizeof ch->name, "%s", name);
+  return ch;
+}
+
+struct pt_channel *pt_cloud_add_rows(struct pt_cloud *c, const char *name, enum pt_dtype type,
+                                     int width, int64_t n, struct ptv3_error *err) {
+  void *data = pt_alloc(c->mem, n, width * pt_dtype(type)->bytes, PT_MEM_CLOUD, err);
+  if (!data) return NULL;
+  struct pt_channel *ch = pt_cloud_give(c, name, type, width, n, data, err);
+  if (!ch) pt_free(c->mem, data);
   return ch;
 }
 

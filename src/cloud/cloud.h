@@ -30,12 +30,13 @@ struct pt_channel {
  * length 1; strength as the data set has it; segment and instance -1 where there is none. */
 struct pt_cloud {
   struct pt_mem *mem;
-  int64_t n;        /* points now */
-  int64_t n_origin; /* points as loaded, before any selection */
-  int64_t n_input;  /* rows of the input file, those set aside included */
-  int64_t *source;  /* [n_origin] row of the input file of each loaded point, ascending;
-                       NULL: row i is point i */
-  double offset[3]; /* metres taken off the coordinates of the file */
+  int64_t n;             /* points now */
+  int64_t n_origin;      /* points as loaded, before any selection */
+  int64_t n_input;       /* rows of the input file, those set aside included */
+  int64_t *source;       /* [n_origin] row of the input file of each loaded point, ascending;
+                            NULL: row i is point i */
+  const char *condition; /* set by the transform Update; a string of the config tree, or NULL */
+  double offset[3];      /* metres taken off the coordinates of the file */
   struct pt_channel channel[PT_CLOUD_CHANNELS]; /* those with data NULL are free */
 };
 
@@ -59,6 +60,10 @@ struct pt_channel *pt_cloud_add(struct pt_cloud *c, const char *name, enum pt_dt
 /* The same with n rows, not indexed. */
 struct pt_channel *pt_cloud_add_rows(struct pt_cloud *c, const char *name, enum pt_dtype type,
                                      int width, int64_t n, struct ptv3_error *err);
+
+/* The same with data [n, width] that the cloud then owns; on failure it does not. */
+struct pt_channel *pt_cloud_give(struct pt_cloud *c, const char *name, enum pt_dtype type,
+                                 int width, int64_t n, void *data, struct ptv3_error *err);
 
 /* Removes a channel; one that is not there is allowed. */
 void pt_cloud_remove(struct pt_cloud *c, const char *name);

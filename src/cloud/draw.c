@@ -12,6 +12,7 @@ struct pt_draw pt_draw_of(uint64_t seed, uint64_t epoch, uint64_t sample) {
 static double one(const struct pt_draw *d, enum pt_draw_kind kind, double lo, double hi,
                   uint64_t i) {
   double u = pt_philox_uniform(d->seed, d->stream, 2 * i);
+  if (kind == PT_DRAW_CHANCE) return u;
   if (kind == PT_DRAW_UNIFORM) return lo + (hi - lo) * u;
   if (kind == PT_DRAW_INTEGER)
     return (double)pt_philox_below(d->seed, d->stream, 2 * i, (uint64_t)hi);

@@ -11,6 +11,7 @@
 #include "err.h"
 
 enum pt_draw_kind {
+  PT_DRAW_CHANCE,  /* in [0, 1): whether a transform is applied at all */
   PT_DRAW_UNIFORM, /* in [lo, hi) */
   PT_DRAW_NORMAL,  /* mean 0, deviation 1; lo and hi unused */
   PT_DRAW_INTEGER  /* whole numbers in [0, hi) */

@@ -1,0 +1,108 @@
+/* attention_case.c - problems for the attention kernels: clouds shorter than, equal to, and
+ * longer than a patch, with borrowed rows, curve orders, heads of 1 to 128 channels, relative
+ * positions within and beyond the table, both norms.
+ * Depth: products of c, d, len and c terms. Gain: an error of the scores, of standard
+ * deviation about 1 (2 with rpe), enters the weights as it is;
+ * the norm of few channels may enlarge it once more. */
+#include "attention.h"
+
+#include <math.h>
+
+#include "check.h"
+
+struct shape {
+  int c, heads, patch, clouds;
+  int64_t n[4]; /* rows of each cloud */
+  bool pre_norm, order, bias, rpe;
+  int bound;
+};
+
+static void take_order(struct problem *p, struct pt_attention *a) {
+  int32_t *order = make_in(p, a->n, sizeof *order);
+  for (int b = 0; b < a->clouds; b++) {
+    int64_t first = a->offset[b], end = a->offset[b + 1];
+    for (int64_t i = first; i < end; i++) order[i] = (int32_t)i;
+    for (int64_t i = end - 1; i > first; i--) {
+      int64_t j = draw(p, first, i);
+      int32_t t = order[i];
+      order[i] = order[j];
+      order[j] = t;
+    }
+  }
+  a->order = order;
+}
+
+static void take_rpe(struct problem *p, struct pt_attention *a, int bound) {
+  int32_t *coord = make_in(p, 3 * a->n, sizeof *coord);
+  for (int64_t i = 0; i < 3 * a->n; i++)
+    coord[i] = 2097000 + (int32_t)draw(p, 0, 3 * bound / 2);
+  a->coord = coord;
+  a->rpe_bound = bound;
+  a->rpe = make_floats(p, 3 * (2 * (int64_t)bound + 1) * a->heads, 0.0f, 1.0f);
+}
+
+static void build(struct problem *p, const struct shape *s) {
+  struct pt_attention *a = make_in(p, 1, sizeof *a);
+  int64_t *offset = make_in(p, s->clouds + 1, sizeof *offset);
+  for (int b = 0; b < s->clouds; b++) offset[b + 1] = offset[b] + s->n[b];
+  a->n = offset[s->clouds], a->c = s->c, a->heads = s->heads, a->patch = s->patch;
+  a->clouds = s->clouds, a->offset = offset, a->pre_norm = s->pre_norm;
+  if (s->order) take_order(p, a);
+  a->x = make_inout(p, a->n * s->c, 2.0f);
+  a->gamma = make_floats(p, s->c, 1.0f, 0.4f);
+  a->beta = make_floats(p, s->c, 0.0f, 0.2f);
+  a->qkv = make_mat(p, s->c, 3 * s->c);
+  a->qkv_bias = s->bias ? make_floats(p, 3 * s->c, 0.0f, 0.2f) : NULL;
+  a->proj = make_mat(p, s->c, s->c);
+  a->proj_bias = make_floats(p, s->c, 0.0f, 0.2f);
+  a->scale = 1.0f / sqrtf((float)(s->c / s->heads));
+  if (s->rpe) take_rpe(p, a, s->bound);
+  p->op = a;
+  p->rows = a->n;
+  p->depth = 2 * s->c + s->c / s->heads + s->patch;
+  p->gain = (s->rpe ? 2 : 1) * (s->c < 16 ? 4 : 1);
+  snprintf(p->text, sizeof p->text, "clouds=%d n=%ld K=%d c=%d heads=%d%s%s%s%s", s->clouds,
+           (long)a->n, s->patch, s->c, s->heads, s->rpe ? " rpe" : "",
+           s->order ? "" : " in row order", s->pre_norm ? "" : " post-norm",
+           s->bias ? "" : " no qkv bias");
+}
+
+static void make(struct problem *p, int i) {
+  static const int c[][2] = {{32, 2}, {16, 1}, {64, 4},  {32, 8},  {24, 3},  {64, 8},
+                             {64, 2}, {5, 5},  {48, 12}, {128, 1}, {128, 8}, {21, 3},
+                             {80, 5}, {96, 6}, {64, 1},  {18, 3}};
+  static const int patch[] = {32, 1, 16, 48, 100, 7, 64, 256};
+  struct shape s = {.c = c[i % 16][0], .heads = c[i % 16][1], .patch = patch[i / 3 % 8]};
+  s.clouds = 1 + i % 4;
+  for (int b = 0; b < s.clouds; b++) {
+    int64_t most[] = {s.patch, 3 * s.patch, 1, 2 * s.patch + 1};
+    s.n[b] = draw(p, 0, 5) == 0 ? 2 * s.patch : draw(p, 0, most[(i + b) % 4]);
+  }
+  if (i < 16) s.clouds = 1, s.n[0] = (int64_t[]){0, 1, 17, 33, 64, 95, 150, 8}[i % 8];
+  s.pre_norm = i % 3 != 1;
+  s.order = i % 5 != 2;
+  s.bias = i % 7 != 3;
+  s.rpe = i % 4 == 1 || i % 16 == 0;
+  s.bound = i % 8 == 1 ? 7 : i % 8 == 5 ? 31 : 40;
+  build(p, &s);
+}
+
+static bool bench(struct problem *p, int i) {
+  if (i > BASE_LEVELS) return false;
+  int level = i < BASE_LEVELS ? i : 1; /* the last: with relative positions */
+  struct shape s = {
+      .c = base_level[level].c,
+      .heads = base_level[level].heads,
+      .patch = 1024,
+      .clouds = 1,
+      .n = {base_level[level].rows / 4 > 1024 ? base_level[level].rows / 4 : 1024},
+      .pre_norm = true,
+      .order = true,
+      .bias = true,
+      .rpe = i == BASE_LEVELS,
+      .bound = 31};
+  build(p, &s);
+  return true;
+}
+
+const struct op_cases cases_attention = {96, make, bench};

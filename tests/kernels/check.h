@@ -1,0 +1,93 @@
+/* check.h - made-up problems for the kernels: what the case files (<op>_case.c) build and
+ * checkkernels.c runs.
+ *
+ * A problem owns every array its op reads or writes. Inputs are checked to be unchanged after
+ * a run, outputs are filled with NaN (or put back) before it, and a guard before and after
+ * each array shows a write past its ends. Under AddressSanitizer the arrays are exact, so it
+ * sees reads past the ends as well. */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "mat.h"
+#include "voxels.h"
+
+enum block_kind { BLOCK_IN, BLOCK_OUT, BLOCK_INOUT };
+
+struct data_block {
+  enum block_kind kind;
+  char *base, *data; /* allocation; contents */
+  size_t bytes;
+  float *before;  /* INOUT: what it holds before a run */
+  uint64_t print; /* IN: fingerprint */
+};
+
+struct problem {
+  char text[160];
+  const void *op; /* struct pt_<op> */
+  int64_t rows;   /* of the op: what a timing is divided by */
+  /* A result may be off by 2^-24 * (8 + 4 sqrt(depth)) * gain * max(1, largest |result|):
+   * depth roundings in the longest chain of operations, whose errors add up like a random
+   * walk, four standard deviations and more; gain is by how much the op enlarges an error made
+   * inside it. Each case file says where its numbers come from. */
+  double depth, gain;
+  struct data_block *blocks;
+  int count;
+  uint64_t seed, drawn;
+};
+
+struct op_cases {
+  int count;                              /* of problems to check */
+  void (*make)(struct problem *, int i);  /* the i-th */
+  bool (*bench)(struct problem *, int i); /* the i-th of the base model's; false: no more */
+};
+
+/* ---- for the case files ---- */
+
+/* Uniform in lo .. hi. */
+int64_t draw(struct problem *p, int64_t lo, int64_t hi);
+/* Uniform in [-range, range]. */
+float draw_float(struct problem *p, float range);
+
+/* count x size bytes, cleared, an input of the op. */
+void *make_in(struct problem *p, int64_t count, int64_t size);
+/* Inputs uniform around a centre. */
+float *make_floats(struct problem *p, int64_t count, float centre, float range);
+/* Outputs; in-place ones get numbers uniform in [-range, range]. */
+float *make_out(struct problem *p, int64_t count);
+float *make_inout(struct problem *p, int64_t count, float range);
+/* A packed (k, n) matrix with entries of variance 1 / k: outputs as large as inputs. */
+struct pt_mat make_mat(struct problem *p, int k, int n);
+/* count matrices (k, n) one after the other, of variance 1 / (k fan). */
+float *make_mats(struct problem *p, int count, int k, int n, double fan);
+int32_t *make_permutation(struct problem *p, int64_t n);
+/* count numbers in 0 .. below - 1. */
+int32_t *make_indices(struct problem *p, int64_t count, int64_t below);
+
+/* Voxels of so many clouds of about n rows each, sorted in Z-order: rows on a wavy surface
+ * (as in a scan) or, with solid, in a random ball-like heap. n = 0 gives no rows. */
+const struct pt_voxels *make_voxels(struct problem *p, int clouds, int64_t n, bool solid);
+
+/* The base model's encoder, level by level: channels, heads, and rows to time with. */
+enum { BASE_LEVELS = 5 };
+static const struct {
+  int c, heads;
+  int64_t rows;
+} base_level[BASE_LEVELS] = {
+    {32, 2, 16384}, {64, 4, 8192}, {128, 8, 4096}, {256, 16, 2048}, {512, 32, 1024}};
+
+/* ---- for checkkernels.c ---- */
+
+void problem_open(struct problem *p, uint64_t seed);
+void problem_seal(struct problem *p);  /* after it is made: notes what inputs hold */
+void problem_reset(struct problem *p); /* before a run */
+/* After a run: NULL, or what is wrong with guards or inputs. */
+const char *problem_damage(const struct problem *p);
+void problem_close(struct problem *p);
+
+void *check_alloc(size_t bytes); /* 64-byte aligned; stops the program when there is none */
+
+#endif

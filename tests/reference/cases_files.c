@@ -1,4 +1,0 @@
-/* cases_files.c - checkpoints. */
-#include "refcase.h"
-
-const struct refkind refkinds_files[] = {{NULL, NULL}};
