@@ -25,18 +25,25 @@ enum kind { KIND_D, KIND_I, KIND_U };
 
 static enum kind kind_of(enum pt_dtype t) {
   switch (t) {
-    case PT_I8: case PT_I16: case PT_I32: case PT_I64: return KIND_I;
-    case PT_U8: case PT_U16: case PT_U32: case PT_U64: case PT_BOOL: return KIND_U;
+    case PT_I8:
+    case PT_I16:
+    case PT_I32:
+    case PT_I64: return KIND_I;
+    case PT_U8:
+    case PT_U16:
+    case PT_U32:
+    case PT_U64:
+    case PT_BOOL: return KIND_U;
     default: return KIND_D;
   }
 }
 
-#define GET(type, member)                                     \
-  {                                                           \
-    type v;                                                   \
+#define GET(type, member)                                             \
+  {                                                                   \
+    type v;                                                           \
     memcpy(&v, (const char *)data + i * (int64_t)sizeof v, sizeof v); \
-    a.member = v;                                             \
-    break;                                                    \
+    a.member = v;                                                     \
+    break;                                                            \
   }
 
 static union any get(const void *data, enum pt_dtype t, int64_t i) {
@@ -88,11 +95,11 @@ static uint64_t as_u64(union any a, enum kind k) {
 
 #define CLAMP(v, lo, hi) ((v) < (lo) ? (lo) : (v) > (hi) ? (hi) : (v))
 #define ATMOST(v, hi) ((v) > (hi) ? (hi) : (v))
-#define PUT(type, value)                                            \
-  {                                                                 \
-    type v = (type)(value);                                         \
-    memcpy((char *)dst + i * (int64_t)sizeof v, &v, sizeof v);      \
-    break;                                                          \
+#define PUT(type, value)                                       \
+  {                                                            \
+    type v = (type)(value);                                    \
+    memcpy((char *)dst + i * (int64_t)sizeof v, &v, sizeof v); \
+    break;                                                     \
   }
 
 static void put(void *dst, enum pt_dtype t, int64_t i, union any a, enum kind k) {

@@ -40,6 +40,7 @@ double pt_load(const void *data, enum pt_dtype t, int64_t i);
 
 /* count elements of type `from` at src into dst as type `to`; the arrays do not overlap.
  * Floats convert to integers by rounding to nearest and saturating, NaN to 0. */
-void pt_convert(void *dst, enum pt_dtype to, const void *src, enum pt_dtype from, int64_t count);
+void pt_convert(void *dst, enum pt_dtype to, const void *src, enum pt_dtype from,
+                int64_t count);
 
 #endif

@@ -10,7 +10,7 @@
 
 struct pt_env {
   struct pt_mem mem;
-  int threads; /* >= 1 */
+  int threads;                                   /* >= 1 */
   void (*warn)(void *user, const char *message); /* NULL: warnings are dropped */
   /* done of total units of the thing named; NULL: no progress wanted. Returns false to
    * stop: the running call then ends with PTV3_CANCELLED. */

@@ -16,8 +16,8 @@ const char *ptv3_status_text(int status) {
   return status >= 0 && status < n ? status_text[status] : "unknown status";
 }
 
-static void fill(struct ptv3_error *err, int status, int64_t offset, const char *fmt, va_list ap)
-    PT_PRINTF(4, 0);
+static void fill(struct ptv3_error *err, int status, int64_t offset, const char *fmt,
+                 va_list ap) PT_PRINTF(4, 0);
 static void fill(struct ptv3_error *err, int status, int64_t offset, const char *fmt,
                  va_list ap) {
   if (!err) return;

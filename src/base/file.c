@@ -142,7 +142,8 @@ int pt_out_open(struct pt_out *out, struct pt_mem *mem, const char *path,
   *out = (struct pt_out){.mem = mem};
   int fd = -1;
   char *folder = NULL;
-  if (!(out->path = pt_strdup(mem, path, &e)) || !(folder = folder_of(mem, path, &e))) goto fail;
+  if (!(out->path = pt_strdup(mem, path, &e)) || !(folder = folder_of(mem, path, &e)))
+    goto fail;
 #ifdef O_TMPFILE
   fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
 #endif

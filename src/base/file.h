@@ -36,7 +36,8 @@ static inline int64_t pt_left(const struct pt_cursor *c) { return c->size - c->p
 
 /* The next n bytes, and moves on; NULL with err filled when there are fewer. what names
  * the thing being read ("header"). */
-const uint8_t *pt_take(struct pt_cursor *c, int64_t n, const char *what, struct ptv3_error *err);
+const uint8_t *pt_take(struct pt_cursor *c, int64_t n, const char *what,
+                       struct ptv3_error *err);
 
 /* Moves to an absolute position, 0 <= pos <= size. */
 int pt_seek(struct pt_cursor *c, int64_t pos, const char *what, struct ptv3_error *err);

@@ -70,7 +70,8 @@ void *pt_alloc(struct pt_mem *m, int64_t count, int64_t size, enum pt_memcat cat
   bool injected = atomic_fetch_add(&m->calls, 1) + 1 == m->fail_at;
   if (injected || !take(m, bytes)) {
     pt_fail(err, injected ? PTV3_NO_MEMORY : PTV3_BUDGET,
-            injected ? "no memory for %s of %s (%s)" : "%s of %s do not fit the memory budget of %s",
+            injected ? "no memory for %s of %s (%s)"
+                     : "%s of %s do not fit the memory budget of %s",
             pt_bytes_text(bytes, a), cat_text[cat],
             injected ? "test" : pt_bytes_text(m->limit, b));
     return NULL;

@@ -15,12 +15,12 @@
 #include "err.h"
 
 /* X(name, text): what memory is used for; `ptv3 plan` reports by these. */
-#define PT_MEM_LIST(X)    \
-  X(WEIGHTS, "weights")   \
-  X(CLOUD, "cloud")       \
+#define PT_MEM_LIST(X)      \
+  X(WEIGHTS, "weights")     \
+  X(CLOUD, "cloud")         \
   X(STRUCTURE, "structure") \
-  X(ARENA, "features")    \
-  X(OUTPUT, "output")     \
+  X(ARENA, "features")      \
+  X(OUTPUT, "output")       \
   X(OTHER, "other")
 
 enum pt_memcat {
@@ -31,14 +31,14 @@ enum pt_memcat {
 };
 
 struct pt_mem {
-  int64_t limit;                  /* bytes, INT64_MAX: none */
-  atomic_bool sealed;             /* allocating is an error while set */
-  _Atomic int64_t used;           /* bytes handed out now, headers included */
-  _Atomic int64_t peak;           /* largest value of used */
+  int64_t limit;                          /* bytes, INT64_MAX: none */
+  atomic_bool sealed;                     /* allocating is an error while set */
+  _Atomic int64_t used;                   /* bytes handed out now, headers included */
+  _Atomic int64_t peak;                   /* largest value of used */
   _Atomic int64_t cat[PT_MEM_COUNT];      /* used, by category */
   _Atomic int64_t cat_peak[PT_MEM_COUNT]; /* peak of each category by itself */
-  _Atomic int64_t calls;          /* allocations asked for so far */
-  int64_t fail_at;                /* fail the call with this number (1 is the first); 0: never */
+  _Atomic int64_t calls;                  /* allocations asked for so far */
+  int64_t fail_at; /* fail the call with this number (1 is the first); 0: never */
 };
 
 /* limit <= 0 means none. */

@@ -18,7 +18,7 @@
 
 /* A file being read, and the one that names it as its base. */
 struct source {
-  const char *path; /* as messages show it; in the kept pool */
+  const char *path; /* as messages show it; in the kept region */
   const struct source *child;
   bool bases; /* may be followed */
 };
@@ -27,10 +27,10 @@ static struct pt_value *load_file(struct pt_py *py, const struct source *src);
 
 /* ---- paths ---- */
 
-/* path without "//", "." and "x/..", in pool, as Python's normpath does. */
-static char *normal_path(struct pt_pool *pool, const char *path, struct ptv3_error *err) {
+/* path without "//", "." and "x/..", in region, as Python's normpath does. */
+static char *normal_path(struct pt_region *region, const char *path, struct ptv3_error *err) {
   size_t n = 0;
-  char *out = pt_pool_take(pool, (int64_t)strlen(path) + 2, err);
+  char *out = pt_region_take(region, (int64_t)strlen(path) + 2, err);
   if (!out) return NULL;
   bool root = path[0] == '/';
   if (root) out[n++] = '/';
@@ -57,30 +57,30 @@ static char *normal_path(struct pt_pool *pool, const char *path, struct ptv3_err
   return out;
 }
 
-/* name beside path, normalised, in the kept pool. */
+/* name beside path, normalised, in the kept region. */
 static char *beside(struct pt_py *py, const char *path, const char *name) {
   const char *slash = strrchr(path, '/');
   size_t dir = slash && name[0] != '/' ? (size_t)(slash - path) + 1 : 0, n = strlen(name);
-  char *both = pt_pool_take(&py->pool, (int64_t)(dir + n + 1), py->err);
+  char *both = pt_region_take(&py->region, (int64_t)(dir + n + 1), py->err);
   if (!both) return NULL;
   memcpy(both, path, dir);
   memcpy(both + dir, name, n);
   return normal_path(py->keep, both, py->err);
 }
 
-/* path from the root, in pool. */
+/* path from the root, in region. */
 static char *absolute(struct pt_py *py, const char *path) {
   char here[PATH_MAX];
-  if (path[0] == '/') return normal_path(&py->pool, path, py->err);
+  if (path[0] == '/') return normal_path(&py->region, path, py->err);
   if (!getcwd(here, sizeof here)) {
     pt_fail(py->err, PTV3_IO, "cannot tell the current folder: %s", strerror(errno));
     return NULL;
   }
   size_t a = strlen(here), b = strlen(path);
-  char *both = pt_pool_take(&py->pool, (int64_t)(a + b + 2), py->err);
+  char *both = pt_region_take(&py->region, (int64_t)(a + b + 2), py->err);
   if (!both) return NULL;
   snprintf(both, a + b + 2, "%s/%s", here, path);
-  return normal_path(&py->pool, both, py->err);
+  return normal_path(&py->region, both, py->err);
 }
 
 /* ---- text ---- */
@@ -159,7 +159,7 @@ static int substitute(struct pt_py *py, const char *path, const char **text, int
   for (int j = 0; j < 4; j++) longest = pt_max(longest, t[j].n);
   if (*n + uses * longest > 4 * PT_PY_FILE_MAX)
     return pt_fail(py->err, PTV3_UNSUPPORTED, "'%s': too many {{ file... }} variables", path);
-  char *out = pt_pool_take(&py->pool, *n + uses * longest, py->err);
+  char *out = pt_region_take(&py->region, *n + uses * longest, py->err);
   if (!out) return py->err->status;
   for (int64_t i = 0; i < *n; i += used) {
     for (int j = 0; j < 4; j++)
@@ -241,7 +241,7 @@ static int add_base(struct pt_py *py, const struct source *src, const struct pt_
                  old->at.file, old->at.line, e->at.file, e->at.line);
       return py->err->status;
     }
-    int status = pt_dict_put(&py->pool, all, e->key, e->value, &e->at, py->err);
+    int status = pt_dict_put(&py->region, all, e->key, e->value, &e->at, py->err);
     if (status) return status;
     all->entry[all->n - 1].read = e->read;
   }
@@ -252,7 +252,7 @@ static int add_base(struct pt_py *py, const struct source *src, const struct pt_
 static struct pt_value *with_bases(struct pt_py *py, const struct source *src,
                                    struct pt_value *globals) {
   struct pt_entry *e = pt_dict_find_str(globals, "_base_", 6);
-  if (!e) return pt_py_copy(py, &py->pool, globals, NULL);
+  if (!e) return pt_py_copy(py, &py->region, globals, NULL);
   struct pt_value *bases = e->value, *all = pt_py_new(py, PT_V_DICT, &globals->at);
   bool list = bases->kind == PT_V_LIST;
   if (!src->bases)
@@ -260,7 +260,7 @@ static struct pt_value *with_bases(struct pt_py *py, const struct source *src,
   pt_dict_remove(globals, e);
   for (int64_t i = 0; all && i < (list ? bases->n : 1); i++)
     if (add_base(py, src, list ? bases->item[i] : bases, all)) return NULL;
-  struct pt_value *mine = all ? pt_py_copy(py, &py->pool, globals, all) : NULL;
+  struct pt_value *mine = all ? pt_py_copy(py, &py->region, globals, all) : NULL;
   return mine && !pt_py_merge(py, mine, all, false) ? all : NULL;
 }
 
@@ -307,7 +307,7 @@ static int check_root(struct pt_py *py, const struct pt_value *root) {
 static struct pt_value *load(struct pt_py *py, const char *text, int64_t n, const char *path,
                              const char *const *options, int64_t n_options) {
   int64_t len = (int64_t)strlen(path);
-  char *name = pt_pool_take(py->keep, len + 1, py->err);
+  char *name = pt_region_take(py->keep, len + 1, py->err);
   if (!name) return NULL;
   memcpy(name, path, (size_t)len);
   struct source src = {name, NULL, !text};
@@ -321,16 +321,16 @@ static int load_config(struct pt_env *env, const char *text, int64_t n, const ch
                        const char *const *options, int64_t n_options, struct pt_config *out,
                        struct ptv3_error *err) {
   struct ptv3_error e = {0};
-  struct pt_py py = {.env = env, .keep = &out->pool, .err = &e};
+  struct pt_py py = {.env = env, .keep = &out->region, .err = &e};
   /* Numbers are written with a dot, whatever the program around us has set. */
   locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0);
   *out = (struct pt_config){0};
   if (c == (locale_t)0) return pt_fail(err, PTV3_NO_MEMORY, "no memory for a locale");
   locale_t old = uselocale(c);
-  pt_pool_init(&out->pool, &env->mem);
-  pt_pool_init(&py.pool, &env->mem);
+  pt_region_init(&out->region, &env->mem);
+  pt_region_init(&py.region, &env->mem);
   out->root = load(&py, text, n, path, options, n_options);
-  pt_pool_free(&py.pool);
+  pt_region_free(&py.region);
   uselocale(old);
   freelocale(c);
   if (out->root) return PTV3_OK;
@@ -352,7 +352,7 @@ int pt_config_parse(struct pt_env *env, const char *text, int64_t size, const ch
 }
 
 void pt_config_free(struct pt_config *config) {
-  if (config->pool.mem) pt_pool_free(&config->pool);
+  if (config->region.mem) pt_region_free(&config->region);
   *config = (struct pt_config){0};
 }
 

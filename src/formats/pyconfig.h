@@ -20,7 +20,7 @@
 #include "value.h"
 
 struct pt_config {
-  struct pt_pool pool;   /* owns the tree */
+  struct pt_region region;   /* owns the tree */
   struct pt_value *root; /* a dict: the merged result */
 };
 

@@ -37,7 +37,7 @@ static bool put_pair(const struct call *c, struct pt_value *d, struct pt_value *
                       (long long)two->n),
            false;
   if (!pt_py_key_ok(c->py, two->item[0], c->at)) return false;
-  return !pt_dict_put(&c->py->pool, d, two->item[0], two->item[1], &pair->at, c->py->err);
+  return !pt_dict_put(&c->py->region, d, two->item[0], two->item[1], &pair->at, c->py->err);
 }
 
 static struct pt_value *call_dict(const struct call *c) {
@@ -48,7 +48,7 @@ static struct pt_value *call_dict(const struct call *c) {
     if (!pt_py_charge(c->py, from->n, c->at)) return NULL;
     for (int64_t i = 0; i < from->n; i++) {
       const struct pt_entry *e = &from->entry[i];
-      if (pt_dict_put(&c->py->pool, d, e->key, e->value, &e->at, c->py->err)) return NULL;
+      if (pt_dict_put(&c->py->region, d, e->key, e->value, &e->at, c->py->err)) return NULL;
     }
   } else if (from) {
     const struct pt_value *pairs = pt_py_items(c->py, c->arg[0], c->at);
@@ -58,7 +58,7 @@ static struct pt_value *call_dict(const struct call *c) {
   }
   for (int64_t i = 0; i < c->kw->n; i++) {
     const struct pt_entry *e = &c->kw->entry[i];
-    if (pt_dict_put(&c->py->pool, d, e->key, e->value, &e->at, c->py->err)) return NULL;
+    if (pt_dict_put(&c->py->region, d, e->key, e->value, &e->at, c->py->err)) return NULL;
   }
   return d;
 }
@@ -70,7 +70,7 @@ static struct pt_value *call_sequence(const struct call *c, enum pt_kind kind) {
   const struct pt_value *from = pt_py_items(c->py, c->arg[0], c->at);
   if (!from || !pt_py_charge(c->py, from->n, c->at)) return NULL;
   for (int64_t i = 0; i < from->n; i++)
-    if (pt_list_add(&c->py->pool, out, from->item[i], c->py->err)) return NULL;
+    if (pt_list_add(&c->py->region, out, from->item[i], c->py->err)) return NULL;
   return out;
 }
 

@@ -37,7 +37,7 @@ bool pt_py_charge(struct pt_py *py, int64_t n, const struct pt_pos *at) {
 }
 
 struct pt_value *pt_py_new(struct pt_py *py, enum pt_kind kind, const struct pt_pos *at) {
-  return pt_py_charge(py, 1, at) ? pt_value_new(&py->pool, kind, at, py->err) : NULL;
+  return pt_py_charge(py, 1, at) ? pt_value_new(&py->region, kind, at, py->err) : NULL;
 }
 
 struct pt_value *pt_py_int(struct pt_py *py, int64_t i, const struct pt_pos *at) {
@@ -61,7 +61,7 @@ struct pt_value *pt_py_bool(struct pt_py *py, bool b, const struct pt_pos *at) {
 struct pt_value *pt_py_text(struct pt_py *py, const char *s, int64_t n,
                             const struct pt_pos *at) {
   if (!pt_py_charge(py, 1 + n / 64, at)) return NULL;
-  return pt_value_str(&py->pool, s, n, at, py->err);
+  return pt_value_str(&py->region, s, n, at, py->err);
 }
 
 static struct pt_value *vfail(struct pt_py *py, int status, const struct pt_pos *at,
@@ -118,11 +118,11 @@ static bool add_item(struct ev *e, struct pt_value *list, const struct pt_node *
   bool star = n->kind == PT_N_STAR;
   struct pt_value *v = eval(e, star ? n->kid : n);
   if (!v) return false;
-  if (!star) return !pt_list_add(&e->py->pool, list, v, e->py->err);
+  if (!star) return !pt_list_add(&e->py->region, list, v, e->py->err);
   const struct pt_value *items = pt_py_items(e->py, v, &n->at);
   if (!items || !pt_py_charge(e->py, items->n, &n->at)) return false;
   for (int64_t i = 0, count = items->n; i < count; i++)
-    if (pt_list_add(&e->py->pool, list, items->item[i], e->py->err)) return false;
+    if (pt_list_add(&e->py->region, list, items->item[i], e->py->err)) return false;
   return true;
 }
 
@@ -136,7 +136,7 @@ static struct pt_value *eval_list(struct ev *e, const struct pt_node *n, enum pt
 static bool put(struct ev *e, struct pt_value *d, struct pt_value *key, struct pt_value *value,
                 const struct pt_pos *at) {
   if (!key || !value || !pt_py_key_ok(e->py, key, at)) return false;
-  return !pt_dict_put(&e->py->pool, d, key, value, at, e->py->err);
+  return !pt_dict_put(&e->py->region, d, key, value, at, e->py->err);
 }
 
 /* Adds what **n gives; once: a key that is there already is an error (a call's keywords). */
@@ -254,7 +254,7 @@ static bool arguments(struct ev *e, const struct pt_node *n, struct pt_value *ar
       return pt_py_fail(e->py, &k->at, "a value without a name behind one with a name"), false;
     } else if (k->kind == PT_N_COMP && k->op == '(') {
       struct pt_value *v = eval_comp(e, k);
-      if (!v || pt_list_add(&e->py->pool, args, v, e->py->err)) return false;
+      if (!v || pt_list_add(&e->py->region, args, v, e->py->err)) return false;
     } else if (!add_item(e, args, k)) {
       return false;
     }
@@ -421,7 +421,7 @@ static bool augment(struct ev *e, const struct pt_node *n) {
     const struct pt_value *items = pt_py_items(e->py, v, &n->at);
     if (!items || !pt_py_charge(e->py, items->n, &n->at)) return false;
     for (int64_t i = 0, count = items->n; i < count; i++)
-      if (pt_list_add(&e->py->pool, old, items->item[i], e->py->err)) return false;
+      if (pt_list_add(&e->py->region, old, items->item[i], e->py->err)) return false;
     v = old;
   } else if (old->kind == PT_V_LIST || old->kind == PT_V_DICT) {
     return pt_py_cannot(e->py, &n->at, "this operator on %s is not supported",
@@ -469,7 +469,7 @@ static struct pt_value *class_list(struct ev *e, const struct pt_class_list *lis
     struct pt_value *item =
         list->label ? pt_py_text(e->py, list->label[i], (int64_t)strlen(list->label[i]), at)
                     : pt_py_int(e->py, list->id[i], at);
-    if (!item || pt_list_add(&e->py->pool, v, item, e->py->err)) return NULL;
+    if (!item || pt_list_add(&e->py->region, v, item, e->py->err)) return NULL;
   }
   return v;
 }

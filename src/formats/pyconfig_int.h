@@ -13,11 +13,11 @@
 #define PT_PY_DEPTH_MAX 200         /* levels of the finished tree */
 #define PT_PY_BASE_MAX 32           /* files that name each other as _base_ */
 
-/* One load: everything made on the way lies in pool and goes when the load ends. */
+/* One load: everything made on the way lies in region and goes when the load ends. */
 struct pt_py {
   struct pt_env *env;
-  struct pt_pool pool;
-  struct pt_pool *keep; /* the configuration's own: what positions point to */
+  struct pt_region region;
+  struct pt_region *keep; /* the configuration's own: what positions point to */
   int64_t work;
   struct ptv3_error *err; /* never NULL: a failure's status is err->status */
 };
@@ -50,7 +50,7 @@ struct pt_token {
   struct pt_pos at;
 };
 
-/* Splits text [n] into *tokens [*count] (in pool), the last being PT_TOK_END. at is the
+/* Splits text [n] into *tokens [*count] (in region), the last being PT_TOK_END. at is the
  * position of the first character. inside: newlines do not count (an f-string's field). */
 int pt_py_lex(struct pt_py *py, const char *text, int64_t n, struct pt_pos at, bool inside,
               struct pt_token **tokens, int64_t *count);
@@ -63,7 +63,7 @@ struct pt_py_str {
 };
 struct pt_py_str pt_py_str_split(const struct pt_token *t);
 
-/* The characters of a string body [n] with its escapes resolved: *out [*n_out] in pool. */
+/* The characters of a string body [n] with its escapes resolved: *out [*n_out] in region. */
 int pt_py_unescape(struct pt_py *py, const char *body, int64_t n, bool raw,
                    const struct pt_pos *at, const char **out, int64_t *n_out);
 
@@ -182,9 +182,9 @@ struct pt_value *pt_py_cannot(struct pt_py *py, const struct pt_pos *at, const c
 
 /* ---- trees ---- */
 
-/* A copy of v in pool in which nothing is shared, entries placed where they were written;
+/* A copy of v in region in which nothing is shared, entries placed where they were written;
  * ranges and functions are errors, {{ _base_.x }} is looked up in base (NULL: an error). */
-struct pt_value *pt_py_copy(struct pt_py *py, struct pt_pool *pool, const struct pt_value *v,
+struct pt_value *pt_py_copy(struct pt_py *py, struct pt_region *region, const struct pt_value *v,
                             const struct pt_value *base);
 /* Config._merge_a_into_b: changes b, which must not share anything. */
 int pt_py_merge(struct pt_py *py, struct pt_value *a, struct pt_value *b, bool list_keys);

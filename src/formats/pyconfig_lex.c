@@ -50,7 +50,7 @@ static bool is_line_end(int c) { return c == '\n' || c == '\r'; }
 static int add(struct lexer *l, struct pt_token t) {
   if (l->count == l->cap) {
     int64_t cap = pt_max(64, 2 * l->cap);
-    struct pt_token *p = pt_pool_take(&l->py->pool, cap * (int64_t)sizeof *p, l->py->err);
+    struct pt_token *p = pt_region_take(&l->py->region, cap * (int64_t)sizeof *p, l->py->err);
     if (!p) return l->py->err->status;
     if (l->count) memcpy(p, l->token, (size_t)l->count * sizeof *p);
     l->token = p;

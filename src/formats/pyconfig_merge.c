@@ -11,7 +11,7 @@
 
 struct copier {
   struct pt_py *py;
-  struct pt_pool *pool;
+  struct pt_region *region;
   const struct pt_value *base;
   int depth;
 };
@@ -47,7 +47,7 @@ static bool copy_entries(struct copier *c, const struct pt_value *v, struct pt_v
     const struct pt_entry *e = &v->entry[i];
     struct pt_value *key = copy(c, e->key, &e->key->at), *value;
     value = key ? copy(c, e->value, &e->at) : NULL;
-    if (!value || pt_dict_put(c->pool, out, key, value, &e->at, c->py->err)) return false;
+    if (!value || pt_dict_put(c->region, out, key, value, &e->at, c->py->err)) return false;
     struct pt_entry *mine = &out->entry[out->n - 1];
     mine->read = e->read;
     value->parent = out;
@@ -58,7 +58,7 @@ static bool copy_entries(struct copier *c, const struct pt_value *v, struct pt_v
 static bool copy_items(struct copier *c, const struct pt_value *v, struct pt_value *out) {
   for (int64_t i = 0; i < v->n; i++) {
     struct pt_value *item = copy(c, v->item[i], &v->item[i]->at);
-    if (!item || pt_list_add(c->pool, out, item, c->py->err)) return false;
+    if (!item || pt_list_add(c->region, out, item, c->py->err)) return false;
     item->parent = out;
   }
   return true;
@@ -73,8 +73,8 @@ static struct pt_value *copy(struct copier *c, const struct pt_value *v,
     return pt_py_fail(c->py, at, "values within each other, more than %d levels",
                       PT_PY_DEPTH_MAX);
   if (!pt_py_charge(c->py, 1 + (v->kind == PT_V_STR ? v->n / 64 : 0), at)) return NULL;
-  if (v->kind == PT_V_STR) return pt_value_str(c->pool, v->str, v->n, at, c->py->err);
-  struct pt_value *out = pt_value_new(c->pool, v->kind, at, c->py->err);
+  if (v->kind == PT_V_STR) return pt_value_str(c->region, v->str, v->n, at, c->py->err);
+  struct pt_value *out = pt_value_new(c->region, v->kind, at, c->py->err);
   if (!out) return NULL;
   c->depth++;
   bool ok = true;
@@ -87,9 +87,9 @@ static struct pt_value *copy(struct copier *c, const struct pt_value *v,
   return ok ? out : NULL;
 }
 
-struct pt_value *pt_py_copy(struct pt_py *py, struct pt_pool *pool, const struct pt_value *v,
+struct pt_value *pt_py_copy(struct pt_py *py, struct pt_region *region, const struct pt_value *v,
                             const struct pt_value *base) {
-  struct copier c = {py, pool, base, 0};
+  struct copier c = {py, region, base, 0};
   return copy(&c, v, &v->at);
 }
 
@@ -151,7 +151,7 @@ static int merge_entry(struct pt_py *py, const struct pt_entry *e, struct pt_val
                e->key->kind == PT_V_STR ? e->key->str : "?", pt_kind_text(kind));
     return py->err->status;
   }
-  int status = pt_dict_put(&py->pool, b, e->key, e->value, &e->at, py->err);
+  int status = pt_dict_put(&py->region, b, e->key, e->value, &e->at, py->err);
   if (!status && !old) b->entry[b->n - 1].read = e->read;
   return status;
 }
@@ -212,7 +212,7 @@ static struct pt_value *option_scalar(struct option *o, const char *s, int64_t n
 static struct pt_value *option_value(struct option *o, const char *text, int64_t n) {
   while (n > 0 && (text[0] == '\'' || text[0] == '"')) text++, n--;
   while (n > 0 && (text[n - 1] == '\'' || text[n - 1] == '"')) n--;
-  char *s = pt_pool_take(&o->py->pool, n + 1, o->py->err);
+  char *s = pt_region_take(&o->py->region, n + 1, o->py->err);
   if (!s || !pt_py_charge(o->py, 1 + n / 64, &o->at)) return NULL;
   int64_t k = 0;
   for (int64_t i = 0; i < n; i++)
@@ -230,7 +230,7 @@ static struct pt_value *option_value(struct option *o, const char *text, int64_t
   while (list && n > 0) {
     int64_t comma = next_comma(o, s, n);
     struct pt_value *item = comma < 0 ? NULL : option_value(o, s, comma);
-    if (!item || pt_list_add(&o->py->pool, list, item, o->py->err)) return NULL;
+    if (!item || pt_list_add(&o->py->region, list, item, o->py->err)) return NULL;
     s += pt_min(comma + 1, n);
     n -= pt_min(comma + 1, n);
   }
@@ -242,7 +242,7 @@ static struct pt_value *option_value(struct option *o, const char *text, int64_t
 static int parse_option(struct pt_py *py, const char *text, struct pt_value *flat) {
   struct option o = {.py = py};
   int64_t n = (int64_t)strlen(text);
-  char *file = pt_pool_take(py->keep, n + 16, py->err);
+  char *file = pt_region_take(py->keep, n + 16, py->err);
   if (!file) return py->err->status;
   snprintf(file, (size_t)n + 16, "option %s", text);
   o.at.file = file;
@@ -257,7 +257,7 @@ static int parse_option(struct pt_py *py, const char *text, struct pt_value *fla
   }
   struct pt_value *key = pt_py_text(py, text, equals - text, &o.at), *value;
   value = key ? option_value(&o, equals + 1, (int64_t)strlen(equals + 1)) : NULL;
-  if (!value || pt_dict_put(&py->pool, flat, key, value, &o.at, py->err))
+  if (!value || pt_dict_put(&py->region, flat, key, value, &o.at, py->err))
     return py->err->status;
   return PTV3_OK;
 }
@@ -276,12 +276,12 @@ static int nest_option(struct pt_py *py, const struct pt_entry *e, struct pt_val
                  p);
       return py->err->status;
     }
-    if (!old && pt_dict_put(&py->pool, tree, key, next, &e->at, py->err))
+    if (!old && pt_dict_put(&py->region, tree, key, next, &e->at, py->err))
       return py->err->status;
     tree = next;
   }
   struct pt_value *key = pt_py_text(py, p, (int64_t)strlen(p), &e->at);
-  if (!key || pt_dict_put(&py->pool, tree, key, e->value, &e->at, py->err))
+  if (!key || pt_dict_put(&py->region, tree, key, e->value, &e->at, py->err))
     return py->err->status;
   return PTV3_OK;
 }

@@ -164,7 +164,7 @@ static struct pt_value *concat(struct pt_py *py, const struct pt_value *a,
   if (!out || !pt_py_charge(py, a->n + b->n, at)) return NULL;
   bool text = a->kind == PT_V_STR;
   int64_t size = text ? 1 : (int64_t)sizeof *a->item, n = a->n + b->n;
-  char *p = pt_pool_take(&py->pool, n * size + 1, py->err);
+  char *p = pt_region_take(&py->region, n * size + 1, py->err);
   if (!p) return NULL;
   const void *from_a = text ? (const void *)a->str : (const void *)a->item;
   const void *from_b = text ? (const void *)b->str : (const void *)b->item;
@@ -187,7 +187,7 @@ static struct pt_value *repeat(struct pt_py *py, const struct pt_value *a, int64
   int64_t size = text ? 1 : (int64_t)sizeof *a->item;
   if (!pt_mul(a->n, pt_max(times, 0), &n)) n = INT64_MAX;
   if (!out || !pt_py_charge(py, n, at) || !pt_mul(n, size, &bytes)) return NULL;
-  char *p = pt_pool_take(&py->pool, bytes + 1, py->err);
+  char *p = pt_region_take(&py->region, bytes + 1, py->err);
   if (!p) return NULL;
   const void *from = text ? (const void *)a->str : (const void *)a->item;
   for (int64_t i = 0; i < n; i += a->n) memcpy(p + i * size, from, (size_t)(a->n * size));
@@ -349,7 +349,7 @@ struct pt_value *pt_py_items(struct pt_py *py, struct pt_value *v, const struct 
     struct pt_value *item = text                   ? pt_py_text(py, v->str + i, step, at)
                             : v->kind == PT_V_DICT ? v->entry[i].key
                                                    : pt_py_int(py, v->i + i * v->cap, at);
-    if (!item || pt_list_add(&py->pool, out, item, py->err)) return NULL;
+    if (!item || pt_list_add(&py->region, out, item, py->err)) return NULL;
   }
   return out;
 }
@@ -427,7 +427,7 @@ struct pt_value *pt_py_slice(struct pt_py *py, struct pt_value *v,
     if (!pt_py_charge(py, 1, at)) return NULL;
     if (text)
       out = concat(py, out, of->item[i], at);
-    else if (pt_list_add(&py->pool, out, of->item[i], py->err))
+    else if (pt_list_add(&py->region, out, of->item[i], py->err))
       return NULL;
   }
   return out;

@@ -19,7 +19,7 @@ static struct pt_node *binary(struct parser *p, int min);
 
 struct pt_node *pt_py_node(struct pt_py *py, enum pt_nk kind, const struct pt_pos *at) {
   if (!pt_py_charge(py, 1, at)) return NULL;
-  struct pt_node *n = pt_pool_take(&py->pool, (int64_t)sizeof *n, py->err);
+  struct pt_node *n = pt_region_take(&py->region, (int64_t)sizeof *n, py->err);
   if (!n) return NULL;
   n->kind = kind;
   n->at = *at;
@@ -106,7 +106,7 @@ static bool is_keyword(const struct pt_token *t) {
 static struct pt_node *name(struct parser *p, const char *what) {
   if (p->t->kind != PT_TOK_NAME || is_keyword(p->t)) return unexpected(p, what);
   struct pt_node *n = node(p, PT_N_NAME, &p->t->at);
-  char *s = n ? pt_pool_take(&p->py->pool, p->t->n + 1, p->py->err) : NULL;
+  char *s = n ? pt_region_take(&p->py->region, p->t->n + 1, p->py->err) : NULL;
   if (!s) return NULL;
   memcpy(s, p->t->s, (size_t)p->t->n);
   n->s = s;
@@ -277,7 +277,7 @@ static struct pt_node *atom(struct parser *p) {
   if (accept(p, '[')) return sequence(p, &t->at, ']');
   if (accept(p, '{')) return dict(p, &t->at);
   if (t->kind == PT_TOK_BASEVAR) {
-    struct pt_value *v = pt_value_str(&p->py->pool, t->s, t->n, &t->at, p->py->err);
+    struct pt_value *v = pt_value_str(&p->py->region, t->s, t->n, &t->at, p->py->err);
     if (!v) return NULL;
     v->kind = PT_V_BASEVAR;
     p->t++;
@@ -575,7 +575,7 @@ static struct pt_node *import(struct parser *p, const struct pt_pos *at) {
          (p->t->kind == PT_TOK_NAME && !is_word(p->t, "import")))
     p->t++;
   int64_t len = p->t > first ? p->t[-1].s + p->t[-1].n - first->s : 0;
-  char *module = n ? pt_pool_take(&p->py->pool, len + 1, p->py->err) : NULL;
+  char *module = n ? pt_region_take(&p->py->region, len + 1, p->py->err) : NULL;
   if (!module) return NULL;
   memcpy(module, first->s, (size_t)len);
   n->s = module;

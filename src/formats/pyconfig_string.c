@@ -160,7 +160,7 @@ static int64_t escape(const char *s, int64_t n, char out[static 8], int64_t *n_o
 
 int pt_py_unescape(struct pt_py *py, const char *body, int64_t n, bool raw,
                    const struct pt_pos *at, const char **out, int64_t *n_out) {
-  char *s = pt_pool_take(&py->pool, n + 8, py->err), piece[8];
+  char *s = pt_region_take(&py->region, n + 8, py->err), piece[8];
   int64_t k = 0, len;
   if (!s) return py->err->status;
   for (int64_t i = 0; i < n;) {

@@ -11,64 +11,64 @@
 #define CHUNK_MAX (256 * 1024)
 #define INDEX_FROM 8 /* entries from which a dict gets a hash index */
 
-/* ---- pool ---- */
+/* ---- region ---- */
 
-struct pt_pool_chunk {
-  struct pt_pool_chunk *older;
+struct pt_region_chunk {
+  struct pt_region_chunk *older;
   int64_t unused; /* keeps what follows aligned to 16 bytes */
 };
 
-void pt_pool_init(struct pt_pool *pool, struct pt_mem *mem) {
-  *pool = (struct pt_pool){.mem = mem};
+void pt_region_init(struct pt_region *region, struct pt_mem *mem) {
+  *region = (struct pt_region){.mem = mem};
 }
 
-void *pt_pool_take(struct pt_pool *pool, int64_t bytes, struct ptv3_error *err) {
+void *pt_region_take(struct pt_region *region, int64_t bytes, struct ptv3_error *err) {
   if (bytes < 0 || bytes > INT64_MAX / 2) {
     pt_fail(err, PTV3_NO_MEMORY, "a block of %lld bytes is larger than any memory",
             (long long)bytes);
     return NULL;
   }
   bytes = pt_round_up(pt_max(bytes, 1), 16);
-  if (bytes > pool->cap - pool->used) {
-    int64_t head = (int64_t)sizeof(struct pt_pool_chunk);
-    int64_t want = pt_min(pt_max(2 * pool->cap, CHUNK_MIN), CHUNK_MAX);
+  if (bytes > region->cap - region->used) {
+    int64_t head = (int64_t)sizeof(struct pt_region_chunk);
+    int64_t want = pt_min(pt_max(2 * region->cap, CHUNK_MIN), CHUNK_MAX);
     want = pt_max(want, bytes + head);
-    struct pt_pool_chunk *c = pt_alloc(pool->mem, want, 1, PT_MEM_OTHER, err);
+    struct pt_region_chunk *c = pt_alloc(region->mem, want, 1, PT_MEM_OTHER, err);
     if (!c) return NULL;
-    c->older = pool->chunk;
-    pool->chunk = c;
-    pool->used = head;
-    pool->cap = want;
+    c->older = region->chunk;
+    region->chunk = c;
+    region->used = head;
+    region->cap = want;
   }
-  void *p = (char *)pool->chunk + pool->used;
-  pool->used += bytes;
+  void *p = (char *)region->chunk + region->used;
+  region->used += bytes;
   return memset(p, 0, (size_t)bytes);
 }
 
-void pt_pool_free(struct pt_pool *pool) {
-  while (pool->chunk) {
-    struct pt_pool_chunk *older = pool->chunk->older;
-    pt_free(pool->mem, pool->chunk);
-    pool->chunk = older;
+void pt_region_free(struct pt_region *region) {
+  while (region->chunk) {
+    struct pt_region_chunk *older = region->chunk->older;
+    pt_free(region->mem, region->chunk);
+    region->chunk = older;
   }
-  pool->used = pool->cap = 0;
+  region->used = region->cap = 0;
 }
 
 /* ---- building ---- */
 
-struct pt_value *pt_value_new(struct pt_pool *pool, enum pt_kind kind, const struct pt_pos *at,
+struct pt_value *pt_value_new(struct pt_region *region, enum pt_kind kind, const struct pt_pos *at,
                               struct ptv3_error *err) {
-  struct pt_value *v = pt_pool_take(pool, (int64_t)sizeof *v, err);
+  struct pt_value *v = pt_region_take(region, (int64_t)sizeof *v, err);
   if (!v) return NULL;
   v->kind = kind;
   v->at = *at;
   return v;
 }
 
-struct pt_value *pt_value_str(struct pt_pool *pool, const char *s, int64_t n,
+struct pt_value *pt_value_str(struct pt_region *region, const char *s, int64_t n,
                               const struct pt_pos *at, struct ptv3_error *err) {
-  struct pt_value *v = pt_value_new(pool, PT_V_STR, at, err);
-  char *c = v ? pt_pool_take(pool, n + 1, err) : NULL;
+  struct pt_value *v = pt_value_new(region, PT_V_STR, at, err);
+  char *c = v ? pt_region_take(region, n + 1, err) : NULL;
   if (!c) return NULL;
   if (n > 0) memcpy(c, s, (size_t)n);
   v->str = c;
@@ -77,12 +77,12 @@ struct pt_value *pt_value_str(struct pt_pool *pool, const char *s, int64_t n,
 }
 
 /* Makes room for one more item of size bytes in *array. */
-static int room(struct pt_pool *pool, struct pt_value *v, void **array, int64_t size,
+static int room(struct pt_region *region, struct pt_value *v, void **array, int64_t size,
                 struct ptv3_error *err) {
   if (v->n < v->cap) return PTV3_OK;
   int64_t cap = pt_max(4, 2 * v->cap);
   struct ptv3_error e = {0};
-  void *p = pt_pool_take(pool, cap * size, &e);
+  void *p = pt_region_take(region, cap * size, &e);
   if (!p) {
     if (err) *err = e;
     return e.status;
@@ -93,10 +93,10 @@ static int room(struct pt_pool *pool, struct pt_value *v, void **array, int64_t 
   return PTV3_OK;
 }
 
-int pt_list_add(struct pt_pool *pool, struct pt_value *list, struct pt_value *item,
+int pt_list_add(struct pt_region *region, struct pt_value *list, struct pt_value *item,
                 struct ptv3_error *err) {
   void *array = list->item;
-  int status = room(pool, list, &array, (int64_t)sizeof *list->item, err);
+  int status = room(region, list, &array, (int64_t)sizeof *list->item, err);
   if (status) return status;
   list->item = array;
   list->item[list->n++] = item;
@@ -173,13 +173,13 @@ struct pt_entry *pt_dict_find_str(const struct pt_value *dict, const char *key, 
 }
 
 /* Gives a dict that has grown an index with at least twice as many slots as entries. */
-static int index_grow(struct pt_pool *pool, struct pt_value *d, struct ptv3_error *err) {
+static int index_grow(struct pt_region *region, struct pt_value *d, struct ptv3_error *err) {
   if (d->n < INDEX_FROM || (d->slot && 2 * d->n < d->n_slot)) return PTV3_OK;
   if (d->n > INT32_MAX / 8)
     return pt_fail(err, PTV3_CONFIG, "a dict with %lld keys", (long long)d->n);
   int64_t n = pt_max(32, 2 * d->n_slot);
   struct ptv3_error e = {0};
-  int32_t *slot = pt_pool_take(pool, n * (int64_t)sizeof *slot, &e);
+  int32_t *slot = pt_region_take(region, n * (int64_t)sizeof *slot, &e);
   if (!slot) {
     if (err) *err = e;
     return e.status;
@@ -190,7 +190,7 @@ static int index_grow(struct pt_pool *pool, struct pt_value *d, struct ptv3_erro
   return PTV3_OK;
 }
 
-int pt_dict_put(struct pt_pool *pool, struct pt_value *dict, struct pt_value *key,
+int pt_dict_put(struct pt_region *region, struct pt_value *dict, struct pt_value *key,
                 struct pt_value *value, const struct pt_pos *at, struct ptv3_error *err) {
   uint64_t hash = hash_key(key);
   struct pt_entry *e = find(dict, key, hash);
@@ -200,8 +200,8 @@ int pt_dict_put(struct pt_pool *pool, struct pt_value *dict, struct pt_value *ke
     return PTV3_OK;
   }
   void *array = dict->entry;
-  int status = index_grow(pool, dict, err);
-  if (!status) status = room(pool, dict, &array, (int64_t)sizeof *dict->entry, err);
+  int status = index_grow(region, dict, err);
+  if (!status) status = room(region, dict, &array, (int64_t)sizeof *dict->entry, err);
   if (status) return status;
   dict->entry = array;
   dict->entry[dict->n++] = (struct pt_entry){key, value, *at, hash, false, false};

@@ -17,16 +17,16 @@
 
 /* ---- memory: blocks that are freed together ---- */
 
-struct pt_pool {
+struct pt_region {
   struct pt_mem *mem;
-  struct pt_pool_chunk *chunk; /* the newest; older ones are linked behind it */
+  struct pt_region_chunk *chunk; /* the newest; older ones are linked behind it */
   int64_t used, cap;           /* bytes of the newest chunk */
 };
 
-void pt_pool_init(struct pt_pool *pool, struct pt_mem *mem);
+void pt_region_init(struct pt_region *region, struct pt_mem *mem);
 /* bytes, zeroed, aligned for any type; NULL with err filled. */
-void *pt_pool_take(struct pt_pool *pool, int64_t bytes, struct ptv3_error *err);
-void pt_pool_free(struct pt_pool *pool);
+void *pt_region_take(struct pt_region *region, int64_t bytes, struct ptv3_error *err);
+void pt_region_free(struct pt_region *region);
 
 /* ---- the tree ---- */
 
@@ -185,18 +185,18 @@ const char *pt_float_repr(double f, char buf[static 32]);
 
 /* ---- building (used by the readers) ---- */
 
-struct pt_value *pt_value_new(struct pt_pool *pool, enum pt_kind kind, const struct pt_pos *at,
+struct pt_value *pt_value_new(struct pt_region *region, enum pt_kind kind, const struct pt_pos *at,
                               struct ptv3_error *err);
 /* A string value holding a copy of s [n]. */
-struct pt_value *pt_value_str(struct pt_pool *pool, const char *s, int64_t n,
+struct pt_value *pt_value_str(struct pt_region *region, const char *s, int64_t n,
                               const struct pt_pos *at, struct ptv3_error *err);
-int pt_list_add(struct pt_pool *pool, struct pt_value *list, struct pt_value *item,
+int pt_list_add(struct pt_region *region, struct pt_value *list, struct pt_value *item,
                 struct ptv3_error *err);
 /* Keys compare as in Python: 1, 1.0 and True are one key. */
 struct pt_entry *pt_dict_find(const struct pt_value *dict, const struct pt_value *key);
 struct pt_entry *pt_dict_find_str(const struct pt_value *dict, const char *key, int64_t n);
 /* Replaces the value of an equal key (which keeps its place) or appends. */
-int pt_dict_put(struct pt_pool *pool, struct pt_value *dict, struct pt_value *key,
+int pt_dict_put(struct pt_region *region, struct pt_value *dict, struct pt_value *key,
                 struct pt_value *value, const struct pt_pos *at, struct ptv3_error *err);
 void pt_dict_remove(struct pt_value *dict, struct pt_entry *entry);
 

@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 struct pt_exec {
-  int threads;      /* of the parallel loop, >= 1 */
-  int tile;         /* rows a tile, 0: the kernel's own choice */
-  char *scratch;    /* [threads, scratch_stride] bytes, 64-byte aligned */
+  int threads;            /* of the parallel loop, >= 1 */
+  int tile;               /* rows a tile, 0: the kernel's own choice */
+  char *scratch;          /* [threads, scratch_stride] bytes, 64-byte aligned */
   int64_t scratch_stride; /* bytes a thread, >= the kernel's <op>_scratch, multiple of 64 */
 };
 
@@ -25,8 +25,8 @@ struct pt_exec {
 
 struct pt_kernels {
   const char *name; /* "ref", "generic", "avx2", "avx512" */
-#define KERNEL(op)                                              \
-  void (*op)(const struct pt_##op *, const struct pt_exec *);   \
+#define KERNEL(op)                                            \
+  void (*op)(const struct pt_##op *, const struct pt_exec *); \
   int64_t (*op##_scratch)(const struct pt_##op *, int tile);
 #include "kernels.def"
 #undef KERNEL

@@ -67,8 +67,8 @@ int pt_forward(struct pt_env *env, const struct pt_model *model, const struct pt
   int status = build_structure(env, model, batch, opt->perm, &s, &e);
   if (opt->seconds) opt->seconds[PT_OPS] += now() - start;
   if (!status)
-    status = pt_network_build(env, &model->cfg, &model->w, &s, model->kernels, model->tile, &net,
-                              &e);
+    status = pt_network_build(env, &model->cfg, &model->w, &s, model->kernels, model->tile,
+                              &net, &e);
   if (!status) status = run(env, model, batch, &s, &net, opt, logits, &e);
   pt_network_free(&net);
   pt_structure_free(env, &s);

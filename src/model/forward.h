@@ -12,9 +12,9 @@ struct pt_model {
 };
 
 struct pt_batch {
-  int64_t n;             /* voxels of all clouds */
-  const int32_t *coord;  /* [n, 3] grid coordinates, >= 0, no two alike within a cloud */
-  const float *feat;     /* [n, in_channels] */
+  int64_t n;            /* voxels of all clouds */
+  const int32_t *coord; /* [n, 3] grid coordinates, >= 0, no two alike within a cloud */
+  const float *feat;    /* [n, in_channels] */
   int clouds;
   const int64_t *offset; /* [clouds + 1], offset[0] = 0 */
 };
@@ -25,7 +25,7 @@ struct pt_forward {
   /* Called before the first step with the structure the observer's rows refer to, or NULL. */
   void (*begin)(void *user, const struct pt_structure *s);
   void *user;
-  double *seconds;      /* [PT_OPS + 1] time by op is added here, the integer pass last; or NULL */
+  double *seconds; /* [PT_OPS + 1] time by op is added here, the integer pass last; or NULL */
 };
 
 /* logits [n, classes] in the batch's own order. opt may be NULL. */

@@ -16,8 +16,8 @@ struct list {
 /* Appends prefix + name with the given dimensions. */
 static void add(struct list *l, const char *name, int dims, ...) {
   if (l->status) return;
-  l->status = pt_grow(l->mem, &l->param, &l->cap, l->count + 1, sizeof *l->param, PT_MEM_OTHER,
-                      l->err);
+  l->status =
+      pt_grow(l->mem, &l->param, &l->cap, l->count + 1, sizeof *l->param, PT_MEM_OTHER, l->err);
   if (l->status) return;
   struct pt_param *p = &l->param[l->count++];
   *p = (struct pt_param){.dims = dims, .size = 1};
@@ -62,7 +62,8 @@ static void add_batchnorm(struct list *l, const char *name, int c) {
   for (int64_t i = first; i < l->count; i++) l->param[i].buffer = true;
 }
 
-static void add_block(struct list *l, const struct pt_ptv3 *cfg, const struct pt_ptv3_stage *s) {
+static void add_block(struct list *l, const struct pt_ptv3 *cfg,
+                      const struct pt_ptv3_stage *s) {
   int c = s->channels, hidden = (int)(c * cfg->mlp_ratio);
   add(l, "cpe.0.weight", 5, c, 3, 3, 3, c);
   add(l, "cpe.0.bias", 1, c);

@@ -11,10 +11,10 @@
 
 struct pt_param {
   char name[PT_PARAM_NAME];
-  int dims;          /* 0: a scalar (num_batches_tracked) */
+  int dims; /* 0: a scalar (num_batches_tracked) */
   int64_t shape[5];
-  int64_t size;      /* numbers in all */
-  bool buffer;       /* a running statistic, not learnt */
+  int64_t size; /* numbers in all */
+  bool buffer;  /* a running statistic, not learnt */
 };
 
 /* The list; *out [*count] is the caller's (pt_free). */

@@ -8,10 +8,10 @@
 #include "structure.h"
 
 struct pt_ptv3_stage {
-  int depth;    /* blocks */
+  int depth; /* blocks */
   int channels;
   int heads;
-  int patch;    /* patch_size */
+  int patch; /* patch_size */
 };
 
 struct pt_ptv3 {
@@ -19,7 +19,7 @@ struct pt_ptv3 {
   int orders;
   int curve[PT_MAX_ORDERS]; /* enum pt_curve */
   int stages;
-  int stride[PT_MAX_STAGES];              /* [stages - 1] */
+  int stride[PT_MAX_STAGES];               /* [stages - 1] */
   struct pt_ptv3_stage enc[PT_MAX_STAGES]; /* [stages] */
   struct pt_ptv3_stage dec[PT_MAX_STAGES]; /* [stages - 1], none with enc_mode */
   double mlp_ratio;

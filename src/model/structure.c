@@ -36,9 +36,10 @@ static int check_input(const struct pt_structure_in *in, int *depth, struct ptv3
 }
 
 static int fail_duplicate(const int32_t *c, struct ptv3_error *err) {
-  return pt_fail(err, PTV3_DATA,
-                 "two voxels of a cloud at grid coordinate (%d, %d, %d): apply GridSample first",
-                 c[0], c[1], c[2]);
+  return pt_fail(
+      err, PTV3_DATA,
+      "two voxels of a cloud at grid coordinate (%d, %d, %d): apply GridSample first", c[0],
+      c[1], c[2]);
 }
 
 /* ---- the finest stage ---- */
@@ -81,8 +82,8 @@ static int build_first(struct pt_env *env, const struct pt_structure_in *in, int
       !(s->input = take(env, in->n, sizeof *s->input, err)))
     return PTV3_NO_MEMORY;
   memcpy(t->offset, in->offset, (size_t)(in->clouds + 1) * sizeof *t->offset);
-  int status = sort_by(env, (enum pt_curve)t->curve[0], in->coord, in->n, in->offset, in->clouds,
-                       depth, s->input, err);
+  int status = sort_by(env, (enum pt_curve)t->curve[0], in->coord, in->n, in->offset,
+                       in->clouds, depth, s->input, err);
   if (status) return status;
   for (int64_t r = 0; r < t->n; r++)
     memcpy(t->coord + 3 * r, in->coord + 3 * (int64_t)s->input[r], 3 * sizeof *t->coord);
@@ -111,8 +112,8 @@ static int64_t find_runs(const struct pt_stage *t, int clouds, int shift, int32_
   for (int c = 0; c < clouds; c++) {
     if (next_offset) next_offset[c] = m;
     for (int64_t r = t->offset[c]; r < t->offset[c + 1]; r++) {
-      bool first = r == t->offset[c] ||
-                   !same_parent(t->coord + 3 * r, t->coord + 3 * r - 3, shift);
+      bool first =
+          r == t->offset[c] || !same_parent(t->coord + 3 * r, t->coord + 3 * r - 3, shift);
       if (first && start) start[m] = (int32_t)r;
       m += first;
       if (cluster) cluster[r] = (int32_t)(m - 1);
@@ -232,7 +233,8 @@ int pt_structure_build(struct pt_env *env, const struct pt_structure_in *in,
   status = check_input(in, &depth, &e);
   if (!status) status = build_first(env, in, depth, s, &e);
   for (int i = 1; i < in->stages && !status; i++)
-    status = build_next(env, in, log2_of(in->stride[i - 1]), &s->stage[i - 1], &s->stage[i], &e);
+    status =
+        build_next(env, in, log2_of(in->stride[i - 1]), &s->stage[i - 1], &s->stage[i], &e);
   for (int i = 0; i < in->stages && !status; i++)
     status = build_blocks(env, &s->stage[i], in->clouds, &e);
   if (in->maps && !status) status = build_maps(env, s, &e);

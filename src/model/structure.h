@@ -20,41 +20,41 @@
 #define PT_MAX_ORDERS 8
 
 struct pt_stage {
-  int64_t n;             /* rows */
-  int depth;             /* bits an axis left */
-  int shift;             /* log2 of the pooling stride that led here, 0 for the first */
-  int64_t *offset;       /* [clouds + 1] first row of each cloud */
-  int32_t *coord;        /* [n, 3] */
+  int64_t n;                 /* rows */
+  int depth;                 /* bits an axis left */
+  int shift;                 /* log2 of the pooling stride that led here, 0 for the first */
+  int64_t *offset;           /* [clouds + 1] first row of each cloud */
+  int32_t *coord;            /* [n, 3] */
   int32_t *order[PT_CURVES]; /* [n] row at each position of a curve; NULL: identity or unused */
   int curve[PT_MAX_ORDERS];  /* the curve of order index i, shuffled as asked */
-  int32_t *start;        /* [next stage's n + 1] first row of each run that pools together */
-  int32_t *row;          /* [next stage's n] row of the next stage a run becomes; NULL: its number */
-  int32_t *cluster;      /* [n] row of the next stage */
+  int32_t *start;   /* [next stage's n + 1] first row of each run that pools together */
+  int32_t *row;     /* [next stage's n] row of the next stage a run becomes; NULL: its number */
+  int32_t *cluster; /* [n] row of the next stage */
   struct pt_voxels vox;
 };
 
 struct pt_structure {
   int clouds, stages, orders;
-  int32_t *input; /* [stage[0].n] index of the input voxel at each row */
+  int32_t *input;             /* [stage[0].n] index of the input voxel at each row */
   int32_t *to[PT_MAX_STAGES]; /* [stage[0].n] row of stage s of each finest row, where asked
                                  for; to[0] is always NULL: the row itself */
   struct pt_stage stage[PT_MAX_STAGES];
 };
 
 struct pt_structure_in {
-  int64_t n;              /* voxels of all clouds */
-  const int32_t *coord;   /* [n, 3], >= 0 */
-  const int64_t *offset;  /* [clouds + 1], offset[0] = 0, offset[clouds] = n, no empty cloud */
+  int64_t n;             /* voxels of all clouds */
+  const int32_t *coord;  /* [n, 3], >= 0 */
+  const int64_t *offset; /* [clouds + 1], offset[0] = 0, offset[clouds] = n, no empty cloud */
   int clouds;
-  int stages;             /* of the network */
-  const int *stride;      /* [stages - 1] powers of two */
-  int orders;             /* 1 .. PT_MAX_ORDERS */
-  const int *curve;       /* [orders] enum pt_curve */
+  int stages;        /* of the network */
+  const int *stride; /* [stages - 1] powers of two */
+  int orders;        /* 1 .. PT_MAX_ORDERS */
+  const int *curve;  /* [orders] enum pt_curve */
   /* Shuffled orders: order i of stage s is order perm[s * orders + i] of the stage before
    * (of `curve` for s = 0). NULL: none are shuffled. */
-  const int *perm;        /* [stages, orders] */
-  int compat_151;         /* depth as Pointcept 1.5.1 computed it */
-  int maps;               /* fill structure.to (enc_mode needs it) */
+  const int *perm; /* [stages, orders] */
+  int compat_151;  /* depth as Pointcept 1.5.1 computed it */
+  int maps;        /* fill structure.to (enc_mode needs it) */
 };
 
 /* Builds the structure; memory of category STRUCTURE. Errors: coordinates that are negative

@@ -171,7 +171,8 @@ static void network(struct build *b, struct pt_ptv3_weights *w) {
   for (int s = 0; s < cfg->stages; s++) {
     if (s > 0) {
       prefix(b, "backbone.enc.enc%d.down.", s);
-      w->down[s] = linear(b, "proj", cfg->enc[s - 1].channels, cfg->enc[s].channels, true, NULL);
+      w->down[s] =
+          linear(b, "proj", cfg->enc[s - 1].channels, cfg->enc[s].channels, true, NULL);
       n = batchnorm(b, "norm.0", cfg->enc[s].channels);
       w->down[s].g = n.g, w->down[s].shift = n.shift;
     }

@@ -31,11 +31,11 @@ struct pt_linear_weights {
 };
 
 struct pt_ptv3_weights {
-  float *data; /* everything below points into this */
+  float *data;  /* everything below points into this */
   int64_t size; /* numbers */
   const float *stem_w, *stem_bias;
   struct pt_block_weights *enc[PT_MAX_STAGES], *dec[PT_MAX_STAGES]; /* [depth] */
-  struct pt_linear_weights down[PT_MAX_STAGES];  /* [stages], from stage s-1 to s */
+  struct pt_linear_weights down[PT_MAX_STAGES]; /* [stages], from stage s-1 to s */
   struct pt_linear_weights up[PT_MAX_STAGES], skip[PT_MAX_STAGES]; /* [stages - 1] */
   struct pt_linear_weights head;
 };

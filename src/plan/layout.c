@@ -46,7 +46,8 @@ static int64_t lowest_place(struct pt_plan_tensor *const *placed, int64_t count,
 static int64_t scratch_of(const struct pt_kernels *k, const struct pt_step *s, int tile) {
   switch (s->op) {
 #define KERNEL(op) \
-  case PT_OP_##op: return k->op##_scratch(&s->a.op, tile);
+  case PT_OP_##op: \
+    return k->op##_scratch(&s->a.op, tile);
 #include "kernels.def"
 #undef KERNEL
     case PT_OPS: break;

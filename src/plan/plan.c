@@ -31,8 +31,11 @@ int pt_plan_tensor(struct pt_plan *p, int64_t rows, int channels, struct ptv3_er
   if (pt_grow(p->mem, &p->tensor, &p->tensor_cap, p->tensors + 1, sizeof *p->tensor,
               PT_MEM_OTHER, err))
     return -1;
-  p->tensor[p->tensors] = (struct pt_plan_tensor){
-      .rows = rows, .channels = channels, .bytes = pt_round_up(bytes, 64), .first = 0, .last = -1};
+  p->tensor[p->tensors] = (struct pt_plan_tensor){.rows = rows,
+                                                  .channels = channels,
+                                                  .bytes = pt_round_up(bytes, 64),
+                                                  .first = 0,
+                                                  .last = -1};
   return (int)p->tensors++;
 }
 
@@ -64,9 +67,9 @@ static void resolve(const struct pt_plan *p, struct pt_step *s, char *arena) {
 static void run_step(const struct pt_kernels *k, const struct pt_step *s,
                      const struct pt_exec *x) {
   switch (s->op) {
-#define KERNEL(op)                  \
-  case PT_OP_##op:                  \
-    k->op(&s->a.op, x);             \
+#define KERNEL(op)      \
+  case PT_OP_##op:      \
+    k->op(&s->a.op, x); \
     break;
 #include "kernels.def"
 #undef KERNEL

@@ -66,9 +66,9 @@ struct pt_plan {
   int64_t steps, step_cap;
   struct pt_plan_tensor *tensor;
   int64_t tensors, tensor_cap;
-  int64_t features; /* bytes of the arena that tensors take; after pt_plan_layout */
-  int64_t scratch;  /* bytes a thread */
-  int64_t arena;    /* bytes in all: features + threads x scratch */
+  int64_t features;       /* bytes of the arena that tensors take; after pt_plan_layout */
+  int64_t scratch;        /* bytes a thread */
+  int64_t arena;          /* bytes in all: features + threads x scratch */
   double seconds[PT_OPS]; /* spent by op, added up by pt_plan_run */
 };
 

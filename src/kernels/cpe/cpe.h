@@ -17,17 +17,17 @@
 
 struct pt_cpe {
   const struct pt_voxels *vox;
-  int64_t n; /* rows = vox->n */
-  int c;     /* channels */
-  const float *in;          /* [n, c] input of the convolution */
-  const float *res;         /* [n, c] residual; in, or another buffer */
-  const float *up;          /* [m, c] or NULL */
-  const int32_t *cluster;   /* [n] row of up, or NULL */
-  float *out;               /* [n, c]; may be res, never in (neighbours are still to be read) */
-  const float *conv_w;      /* 27 packed matrices (c, c), one after the other */
-  const float *conv_bias;   /* [c] */
-  struct pt_mat w;          /* (c, c) */
-  const float *bias;        /* [c] */
+  int64_t n;              /* rows = vox->n */
+  int c;                  /* channels */
+  const float *in;        /* [n, c] input of the convolution */
+  const float *res;       /* [n, c] residual; in, or another buffer */
+  const float *up;        /* [m, c] or NULL */
+  const int32_t *cluster; /* [n] row of up, or NULL */
+  float *out;             /* [n, c]; may be res, never in (neighbours are still to be read) */
+  const float *conv_w;    /* 27 packed matrices (c, c), one after the other */
+  const float *conv_bias; /* [c] */
+  struct pt_mat w;        /* (c, c) */
+  const float *bias;      /* [c] */
   const float *gamma, *beta; /* [c] */
 };
 

@@ -4,8 +4,9 @@
  *
  * with k = (kx, ky, kz) in 0..4, offset index (kx*5 + ky)*5 + kz, and j the row of the same
  * cloud at coord[r] + k - 2, if there is one. BatchNorm with running statistics is folded:
- * W_k = conv weight[:, kx, ky, kz, :]^T * g, bias = beta - mean * g, g = gamma / sqrt(var + eps).
- * Source: Pointcept Embedding; spconv SubMConv3d(kernel_size=5, bias=False); GELU with erf. */
+ * W_k = conv weight[:, kx, ky, kz, :]^T * g, bias = beta - mean * g, g = gamma / sqrt(var +
+ * eps). Source: Pointcept Embedding; spconv SubMConv3d(kernel_size=5, bias=False); GELU with
+ * erf. */
 #ifndef PT_EMBED_H
 #define PT_EMBED_H
 
@@ -14,12 +15,12 @@
 
 struct pt_embed {
   const struct pt_voxels *vox;
-  int64_t n;        /* rows = vox->n */
-  int in, c;        /* channels in and out */
-  const float *x;   /* [n, in] */
-  const float *w;   /* 125 packed matrices (in, c), one after the other */
+  int64_t n;         /* rows = vox->n */
+  int in, c;         /* channels in and out */
+  const float *x;    /* [n, in] */
+  const float *w;    /* 125 packed matrices (in, c), one after the other */
   const float *bias; /* [c] */
-  float *out;       /* [n, c] */
+  float *out;        /* [n, c] */
 };
 
 #endif

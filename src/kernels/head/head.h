@@ -15,17 +15,17 @@
 #define PT_HEAD_SOURCES 8
 
 struct pt_head {
-  int64_t n;    /* rows */
-  int sources;  /* 1 .. PT_HEAD_SOURCES */
+  int64_t n;   /* rows */
+  int sources; /* 1 .. PT_HEAD_SOURCES */
   struct {
     const float *x;     /* [rows of that stage, c] */
     const int32_t *map; /* [n] or NULL: row r itself */
     int c;              /* channels */
   } src[PT_HEAD_SOURCES];
   int classes;
-  struct pt_mat w;    /* (sum of c, classes) */
-  const float *bias;  /* [classes] */
-  float *out;         /* [n, classes] */
+  struct pt_mat w;   /* (sum of c, classes) */
+  const float *bias; /* [classes] */
+  float *out;        /* [n, classes] */
 };
 
 #endif

@@ -14,15 +14,15 @@
 #include "mat.h"
 
 struct pt_pool {
-  int64_t n;             /* rows in */
-  int64_t m;             /* rows out */
-  int in, c;             /* channels in and out */
-  const float *x;        /* [n, in] */
-  const int32_t *start;  /* [m + 1] */
-  const int32_t *row;    /* [m] or NULL */
-  float *out;            /* [m, c] */
-  struct pt_mat w;       /* (in, c) */
-  const float *bias;     /* [c] */
+  int64_t n;              /* rows in */
+  int64_t m;              /* rows out */
+  int in, c;              /* channels in and out */
+  const float *x;         /* [n, in] */
+  const int32_t *start;   /* [m + 1] */
+  const int32_t *row;     /* [m] or NULL */
+  float *out;             /* [m, c] */
+  struct pt_mat w;        /* (in, c) */
+  const float *bias;      /* [c] */
   const float *g, *shift; /* [c] */
 };
 

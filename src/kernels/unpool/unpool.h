@@ -14,14 +14,14 @@
 #include "mat.h"
 
 struct pt_unpool {
-  int64_t n;               /* rows */
-  int in, c;               /* channels in and out */
-  const float *x;          /* [n, in] */
-  const float *up;         /* [m, c] or NULL */
-  const int32_t *cluster;  /* [n] or NULL */
-  float *out;              /* [n, c], not x */
-  struct pt_mat w;         /* (in, c) */
-  const float *bias;       /* [c] */
+  int64_t n;              /* rows */
+  int in, c;              /* channels in and out */
+  const float *x;         /* [n, in] */
+  const float *up;        /* [m, c] or NULL */
+  const int32_t *cluster; /* [n] or NULL */
+  float *out;             /* [n, c], not x */
+  struct pt_mat w;        /* (in, c) */
+  const float *bias;      /* [c] */
 };
 
 #endif

@@ -1,0 +1,4 @@
+/* cases_files.c - checkpoints. */
+#include "refcase.h"
+
+const struct refkind refkinds_files[] = {{NULL, NULL}};

@@ -1,0 +1,626 @@
+/* cases_ops.c - single operations, through the kernels that contain them.
+ *
+ * The kernels are fused, the recorded operations are not: a case feeds a kernel weights that
+ * make the other parts the identity, or applies the missing part (LayerNorm, GELU) to the
+ * recorded output in double. Both are smooth with slopes near 1 at most, so the tolerances
+ * stay those of the operation. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "refmodel.h"
+
+/* ---- pieces in double ---- */
+
+static double gelu(double v) { return 0.5 * v * (1 + erf(v / sqrt(2))); }
+
+static void layernorm(double *x, int64_t n, int c, const float *gamma, const float *beta) {
+  for (int64_t r = 0; r < n; r++, x += c) {
+    double mean = 0, var = 0;
+    for (int i = 0; i < c; i++) mean += x[i] / c;
+    for (int i = 0; i < c; i++) var += (x[i] - mean) * (x[i] - mean) / c;
+    for (int i = 0; i < c; i++)
+      x[i] = (x[i] - mean) / sqrt(var + 1e-5) * (double)gamma[i] + (double)beta[i];
+  }
+}
+
+/* BatchNorm as scale and shift; with rows given, from their statistics. */
+static void batchnorm(struct refcase *c, const char *prefix, const double *x, int64_t n,
+                      int channels, float *g, float *shift) {
+  float *gamma = ref_f32(c, NULL, "%sweight", prefix);
+  float *beta = ref_f32(c, NULL, "%sbias", prefix);
+  double *mean = ref_alloc(c, channels, 8), *var = ref_alloc(c, channels, 8);
+  for (int i = 0; i < channels; i++) {
+    mean[i] = x ? 0 : ref_f64(c, NULL, "%srunning_mean", prefix)[i];
+    var[i] = x ? 0 : ref_f64(c, NULL, "%srunning_var", prefix)[i];
+  }
+  for (int64_t r = 0; r < n && x; r++)
+    for (int i = 0; i < channels; i++) mean[i] += x[r * channels + i] / (double)n;
+  for (int64_t r = 0; r < n && x; r++)
+    for (int i = 0; i < channels; i++)
+      var[i] += pow(x[r * channels + i] - mean[i], 2) / (double)n;
+  for (int i = 0; i < channels; i++) {
+    double s = (double)gamma[i] / sqrt(var[i] + 1e-3);
+    g[i] = (float)s;
+    shift[i] = (float)((double)beta[i] - mean[i] * s);
+  }
+}
+
+static double *linear(struct refcase *c, const float *x, int64_t n, int in, int out,
+                      const float *w, const float *b) {
+  double *y = ref_alloc(c, n * out, sizeof *y);
+  for (int64_t r = 0; r < n; r++)
+    for (int o = 0; o < out; o++) {
+      double sum = (double)b[o];
+      for (int i = 0; i < in; i++) sum += (double)x[r * in + i] * (double)w[o * in + i];
+      y[r * out + o] = sum;
+    }
+  return y;
+}
+
+/* ---- weights ---- */
+
+static struct pt_mat pack(struct refcase *c, const float *w, int in, int out) {
+  float *p = ref_alloc(c, pt_mat_size(in, out), sizeof *p);
+  pt_mat_pack(p, w, in, out, 1, in);
+  return (struct pt_mat){p, in, out};
+}
+
+static struct pt_mat identity(struct refcase *c, int n) {
+  float *w = ref_alloc(c, (int64_t)n * n, sizeof *w);
+  for (int i = 0; i < n * n; i++) w[i] = i / n == i % n;
+  return pack(c, w, n, n);
+}
+
+static float *filled(struct refcase *c, int64_t n, float v) {
+  float *p = ref_alloc(c, n, sizeof *p);
+  for (int64_t i = 0; i < n; i++) p[i] = v;
+  return p;
+}
+
+/* Weight (out, k, k, k, in) as packed taps of a side-`side` kernel with k in its middle. */
+static float *pack_conv(struct refcase *c, const float *w, int k, int side, int in, int out,
+                        const float *scale) {
+  int64_t one = pt_mat_size(in, out), row = (int64_t)k * k * k * in;
+  int m = (side - k) / 2;
+  float *p = filled(c, side * side * side * one, 0);
+  float *tap = ref_alloc(c, (int64_t)in * out, sizeof *tap);
+  for (int t = 0; t < k * k * k; t++) {
+    int x = t / (k * k) + m, y = t / k % k + m, z = t % k + m;
+    for (int o = 0; o < out; o++)
+      for (int i = 0; i < in; i++)
+        tap[o * in + i] = w[o * row + t * in + i] * (scale ? scale[o] : 1);
+    pt_mat_pack(p + ((x * side + y) * side + z) * one, tap, in, out, 1, in);
+  }
+  return p;
+}
+
+/* ---- running one kernel ---- */
+
+static const struct pt_kernels *kernels(struct refcase *c) {
+  return pt_kernel_table(c->kernels);
+}
+
+static struct pt_exec exec_for(struct refcase *c, int64_t scratch) {
+  int64_t stride = (scratch + 63) / 64 * 64;
+  return (struct pt_exec){2, 0, ref_alloc(c, 2 * stride + 64, 1), stride};
+}
+
+#define RUN(c, op, args)                                                \
+  do {                                                                  \
+    struct pt_exec x_ = exec_for(c, kernels(c)->op##_scratch(args, 0)); \
+    kernels(c)->op(args, &x_);                                          \
+  } while (0)
+
+/* ---- structure from `indices` (batch, x, y, z) ---- */
+
+struct points {
+  struct pt_structure s;
+  int64_t n;
+  int64_t *offset;
+};
+
+static struct points structure(struct refcase *c, int stages, const int *stride,
+                               const char *const *orders, int order_count) {
+  struct points p = {0};
+  struct ptv3_error e;
+  int64_t n4;
+  int32_t *ind = ref_i32(c, &n4, "indices");
+  p.n = n4 / 4;
+  int32_t *coord = ref_alloc(c, 3 * p.n, 4), clouds = 0;
+  p.offset = ref_alloc(c, p.n + 1, 8);
+  for (int64_t i = 0; i < p.n; i++) {
+    memcpy(coord + 3 * i, ind + 4 * i + 1, 12);
+    while (clouds <= ind[4 * i]) p.offset[clouds++] = i;
+  }
+  p.offset[clouds] = p.n;
+  int curve[PT_MAX_ORDERS];
+  for (int i = 0; i < order_count; i++) curve[i] = pt_curve_by_name(orders[i]);
+  struct pt_structure_in in = {.n = p.n,
+                               .coord = coord,
+                               .offset = p.offset,
+                               .clouds = clouds,
+                               .stages = stages,
+                               .stride = stride,
+                               .orders = order_count,
+                               .curve = curve};
+  if (pt_structure_build(c->env, &in, &p.s, &e)) {
+    fprintf(stderr, "%s: %s\n", c->folder, e.message);
+    exit(2);
+  }
+  return p;
+}
+
+static const char *const all_orders[4] = {"z", "z-trans", "hilbert", "hilbert-trans"};
+
+/* Rows of x into our order, and back. */
+static float *to_rows(struct refcase *c, const struct points *p, const float *x, int ch) {
+  float *y = ref_alloc(c, p->n * ch, 4);
+  for (int64_t r = 0; r < p->n; r++)
+    memcpy(y + r * ch, x + (int64_t)p->s.input[r] * ch, (size_t)ch * 4);
+  return y;
+}
+static float *from_rows(struct refcase *c, const struct points *p, const float *x, int ch) {
+  float *y = ref_alloc(c, p->n * ch, 4);
+  for (int64_t r = 0; r < p->n; r++)
+    memcpy(y + (int64_t)p->s.input[r] * ch, x + r * ch, (size_t)ch * 4);
+  return y;
+}
+
+/* ---- convolutions ---- */
+
+static float *run_embed(struct refcase *c, const struct points *p, const float *x, int in,
+                        int out, const float *w, const float *bias) {
+  float *y = ref_alloc(c, p->n * out, 4);
+  struct pt_embed a = {.vox = &p->s.stage[0].vox,
+                       .n = p->n,
+                       .in = in,
+                       .c = out,
+                       .x = to_rows(c, p, x, in),
+                       .w = w,
+                       .bias = bias,
+                       .out = y};
+  RUN(c, embed, &a);
+  return from_rows(c, p, y, out);
+}
+
+/* Square 3x3x3 convolutions go through cpe too: LayerNorm(conv). */
+static void conv_by_cpe(struct refcase *c, const struct points *p, const float *x, int ch,
+                        const float *w, const float *bias, const double *want) {
+  float *zero = filled(c, p->n * ch, 0), *one = filled(c, ch, 1),
+        *y = ref_alloc(c, p->n * ch, 4);
+  double *norm = ref_alloc(c, p->n * ch, 8);
+  struct pt_cpe a = {.vox = &p->s.stage[0].vox,
+                     .n = p->n,
+                     .c = ch,
+                     .in = to_rows(c, p, x, ch),
+                     .res = zero,
+                     .out = y,
+                     .conv_w = pack_conv(c, w, 3, 3, ch, ch, NULL),
+                     .conv_bias = bias,
+                     .w = identity(c, ch),
+                     .bias = zero,
+                     .gamma = one,
+                     .beta = zero};
+  RUN(c, cpe, &a);
+  memcpy(norm, want, (size_t)(p->n * ch) * 8);
+  layernorm(norm, p->n, ch, one, zero);
+  ref_compare(c, "LayerNorm(conv) by cpe", from_rows(c, p, y, ch), norm, p->n * ch,
+              "float32_error|y");
+}
+
+static void run_conv(struct refcase *c) {
+  const struct pt_tensor *wt = ref_tensor(c, "weight");
+  int out = (int)wt->shape[0], k = (int)wt->shape[1], in = (int)wt->shape[4];
+  struct points p = structure(c, 1, NULL, all_orders, 1);
+  float *x = ref_f32(c, NULL, "x"), *w = ref_f32(c, NULL, "weight");
+  float *bias = ref_has(c, "bias") ? ref_f32(c, NULL, "bias") : filled(c, out, 0);
+  double *want = ref_f64(c, NULL, "y"), *act = ref_f64(c, NULL, "y");
+  for (int64_t i = 0; i < p.n * out; i++) act[i] = gelu(act[i]);
+  float *y = run_embed(c, &p, x, in, out, pack_conv(c, w, k, 5, in, out, NULL), bias);
+  ref_compare(c, "gelu(conv) by embed", y, act, p.n * out, "float32_error|y");
+  if (k == 3 && in == out) conv_by_cpe(c, &p, x, in, w, bias, want);
+  ref_check(c, p.s.stage[0].n == p.n, "rows");
+  pt_structure_free(c->env, &p.s);
+}
+
+/* The convolution before BatchNorm, in double, by comparing all pairs. */
+static double *conv_double(struct refcase *c, const float *x, const float *w, int64_t n, int k,
+                           int in, int out) {
+  int32_t *ind = ref_i32(c, NULL, "indices");
+  double *y = ref_alloc(c, n * out, 8);
+  memset(y, 0, (size_t)(n * out) * 8);
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t j = 0; j < n; j++) {
+      int d[3], far = ind[4 * i] != ind[4 * j];
+      for (int a = 0; a < 3; a++) {
+        d[a] = ind[4 * j + 1 + a] - ind[4 * i + 1 + a] + k / 2;
+        far |= d[a] < 0 || d[a] >= k;
+      }
+      for (int o = 0; o < out && !far; o++)
+        for (int q = 0; q < in; q++)
+          y[i * out + o] +=
+              (double)x[j * in + q] *
+              (double)w[(((int64_t)(o * k + d[0]) * k + d[1]) * k + d[2]) * in + q];
+    }
+  return y;
+}
+
+static void run_embedding(struct refcase *c) {
+  const struct pt_tensor *wt = ref_tensor(c, "w/stem.conv.weight");
+  int out = (int)wt->shape[0], in = (int)wt->shape[4];
+  struct points p = structure(c, 1, NULL, all_orders, 1);
+  float *x = ref_f32(c, NULL, "x"), *w = ref_f32(c, NULL, "w/stem.conv.weight");
+  float *g = ref_alloc(c, out, 4), *shift = ref_alloc(c, out, 4);
+  batchnorm(c, "w/stem.norm.", conv_double(c, x, w, p.n, 5, in, out), p.n, out, g, shift);
+  float *y = run_embed(c, &p, x, in, out, pack_conv(c, w, 5, 5, in, out, g), shift);
+  ref_compare(c, "y", y, ref_f64(c, NULL, "y"), p.n * out, "float32_error|y");
+  ref_check(c, p.s.stage[0].n == p.n, "rows");
+  pt_structure_free(c->env, &p.s);
+}
+
+/* ---- rows ---- */
+
+static float *run_unpool(struct refcase *c, const float *x, int64_t n, struct pt_mat w,
+                         const float *bias, const float *up, const int32_t *cluster) {
+  float *y = ref_alloc(c, n * w.n, 4);
+  struct pt_unpool a = {.n = n,
+                        .in = w.k,
+                        .c = w.n,
+                        .x = x,
+                        .up = up,
+                        .cluster = cluster,
+                        .out = y,
+                        .w = w,
+                        .bias = bias};
+  RUN(c, unpool, &a);
+  return y;
+}
+
+static void run_gelu(struct refcase *c) {
+  int64_t n;
+  float *x = ref_f32(c, &n, "x");
+  float *y = run_unpool(c, x, n, identity(c, 1), filled(c, 1, 0), NULL, NULL);
+  ref_compare(c, "y", y, ref_f64(c, NULL, "y"), n, "float32_error|y");
+  ref_check(c, n > 0, "empty");
+}
+
+static void run_batchnorm_eval(struct refcase *c) {
+  int ch = (int)ref_tensor(c, "x")->shape[1];
+  int64_t n;
+  float *x = ref_f32(c, &n, "x"), *g = ref_alloc(c, ch, 4), *shift = ref_alloc(c, ch, 4);
+  double *want = ref_f64(c, NULL, "y");
+  batchnorm(c, "", NULL, 0, ch, g, shift);
+  float *w = filled(c, (int64_t)ch * ch, 0);
+  for (int i = 0; i < ch; i++) w[i * ch + i] = g[i];
+  float *y = run_unpool(c, x, n / ch, pack(c, w, ch, ch), shift, NULL, NULL);
+  for (int64_t i = 0; i < n; i++) want[i] = gelu(want[i]);
+  ref_compare(c, "gelu(y)", y, want, n, "float32_error|y");
+  ref_check(c, n > 0, "empty");
+}
+
+static void run_layernorm(struct refcase *c) {
+  int ch = (int)ref_tensor(c, "x")->shape[1];
+  int64_t n;
+  float *x = ref_f32(c, &n, "x"), *zero = filled(c, (int64_t)ch * ch, 0);
+  struct pt_mat none = pack(c, zero, ch, ch);
+  struct pt_mlp a = {.n = n / ch,
+                     .c = ch,
+                     .hidden = ch,
+                     .x = x,
+                     .gamma = ref_f32(c, NULL, "weight"),
+                     .beta = ref_f32(c, NULL, "bias"),
+                     .w1 = none,
+                     .b1 = zero,
+                     .w2 = none,
+                     .b2 = zero};
+  RUN(c, mlp, &a);
+  ref_compare(c, "y", x, ref_f64(c, NULL, "y"), n, "float32_error|y");
+  ref_check(c, n > 0, "empty");
+}
+
+static void run_linear(struct refcase *c) {
+  const struct pt_tensor *wt = ref_tensor(c, "weight");
+  int out = (int)wt->shape[0], in = (int)wt->shape[1];
+  int64_t n;
+  float *x = ref_f32(c, &n, "x");
+  n /= in;
+  float *y = ref_alloc(c, n * out, 4);
+  struct pt_head a = {.n = n,
+                      .sources = 1,
+                      .classes = out,
+                      .w = pack(c, ref_f32(c, NULL, "weight"), in, out),
+                      .bias = ref_f32(c, NULL, "bias"),
+                      .out = y};
+  a.src[0].x = x, a.src[0].c = in;
+  RUN(c, head, &a);
+  ref_compare(c, "y", y, ref_f64(c, NULL, "y"), n * out, "float32_error|y");
+  ref_check(c, n > 0, "empty");
+}
+
+/* x + want, then LayerNorm without scale: what a post-norm op makes of an operation. */
+static double *residual_norm(struct refcase *c, const float *x, const double *want, int64_t n,
+                             int ch) {
+  double *y = ref_alloc(c, n * ch, 8);
+  for (int64_t i = 0; i < n * ch; i++) y[i] = (double)x[i] + want[i];
+  layernorm(y, n, ch, filled(c, ch, 1), filled(c, ch, 0));
+  return y;
+}
+
+static void run_mlp(struct refcase *c) {
+  const struct pt_tensor *wt = ref_tensor(c, "w/fc1.weight");
+  int hidden = (int)wt->shape[0], ch = (int)wt->shape[1];
+  int64_t n;
+  float *x = ref_f32(c, &n, "x");
+  n /= ch;
+  double *want = residual_norm(c, x, ref_f64(c, NULL, "y"), n, ch);
+  struct pt_mlp a = {.n = n,
+                     .c = ch,
+                     .hidden = hidden,
+                     .x = x,
+                     .gamma = filled(c, ch, 1),
+                     .beta = filled(c, ch, 0),
+                     .w1 = pack(c, ref_f32(c, NULL, "w/fc1.weight"), ch, hidden),
+                     .b1 = ref_f32(c, NULL, "w/fc1.bias"),
+                     .w2 = pack(c, ref_f32(c, NULL, "w/fc2.weight"), hidden, ch),
+                     .b2 = ref_f32(c, NULL, "w/fc2.bias")};
+  RUN(c, mlp, &a);
+  ref_compare(c, "LayerNorm(x + y)", x, want, n * ch, "float32_error|y");
+  ref_check(c, n > 0, "empty");
+}
+
+/* ---- attention and blocks ---- */
+
+static int patch_for(struct refcase *c, const struct points *p) {
+  const char *layout = json_string_value(ref_meta(c, "layout"));
+  int64_t k = (int64_t)ref_number(c, "patch_size_max", 0);
+  if (layout && strncmp(layout, "flash", 5) == 0) return (int)k;
+  for (int i = 0; i < p->s.clouds; i++)
+    if (p->offset[i + 1] - p->offset[i] < k) k = p->offset[i + 1] - p->offset[i];
+  return (int)k;
+}
+
+/* An attention step over the first stage of p with weights named w/<prefix>qkv.weight ... */
+static struct pt_attention attention(struct refcase *c, const struct points *p, float *x,
+                                     const char *prefix, int order) {
+  const struct pt_stage *t = &p->s.stage[0];
+  char name[60];
+  snprintf(name, sizeof name, "w/%sproj.weight", prefix);
+  int ch = (int)ref_tensor(c, name)->shape[0];
+  struct pt_attention a = {
+      .n = p->n,
+      .c = ch,
+      .heads = (int)ref_number(c, "heads", 1),
+      .patch = patch_for(c, p),
+      .clouds = p->s.clouds,
+      .offset = t->offset,
+      .order = t->order[t->curve[order]],
+      .x = x,
+      .qkv = pack(c, ref_f32(c, NULL, "w/%sqkv.weight", prefix), ch, 3 * ch),
+      .proj = pack(c, ref_f32(c, NULL, "w/%sproj.weight", prefix), ch, ch),
+      .proj_bias = ref_f32(c, NULL, "w/%sproj.bias", prefix),
+      .coord = t->coord};
+  if (ref_has(c, "w/%sqkv.bias", prefix)) a.qkv_bias = ref_f32(c, NULL, "w/%sqkv.bias", prefix);
+  a.scale = (float)(1 / sqrt((double)(ch / a.heads)));
+  if (ref_has(c, "w/%srpe.rpe_table", prefix)) {
+    a.rpe = ref_f32(c, NULL, "w/%srpe.rpe_table", prefix);
+    a.rpe_bound = pt_rpe_bound((int)ref_number(c, "patch_size_max", 0));
+  }
+  return a;
+}
+
+static void run_attention(struct refcase *c) {
+  struct points p = structure(c, 1, NULL, all_orders, 4);
+  float *x = ref_f32(c, NULL, "x"), *rows;
+  const char *order = json_string_value(ref_meta(c, "order"));
+  int o = 0;
+  while (o < 3 && strcmp(all_orders[o], order) != 0) o++;
+  struct pt_attention a = attention(c, &p, NULL, "", o);
+  a.x = rows = to_rows(c, &p, x, a.c);
+  a.gamma = filled(c, a.c, 1), a.beta = filled(c, a.c, 0);
+  RUN(c, attention, &a);
+  ref_compare(c, "LayerNorm(x + y)", from_rows(c, &p, rows, a.c),
+              residual_norm(c, x, ref_f64(c, NULL, "y"), p.n, a.c), p.n * a.c,
+              "float32_error|y");
+  ref_check(c, a.patch == (int)ref_number(c, "patch_size_used", 0), "patch size %d", a.patch);
+  int64_t patches = 0, cu;
+  for (int i = 0; i < p.s.clouds; i++)
+    patches += pt_patch_count(p.offset[i + 1] - p.offset[i], a.patch);
+  ref_i32(c, &cu, "cu_seqlens");
+  ref_check(c, patches == cu - 1, "%lld patches", (long long)patches);
+  pt_structure_free(c->env, &p.s);
+}
+
+static void run_block(struct refcase *c) {
+  struct points p = structure(c, 1, NULL, all_orders, 4);
+  int ch = (int)ref_number(c, "channels", 0);
+  int hidden = (int)(ch * ref_number(c, "mlp_ratio", 4));
+  bool pre = json_is_true(ref_meta(c, "pre_norm"));
+  float *x = to_rows(c, &p, ref_f32(c, NULL, "x"), ch), *y = ref_alloc(c, p.n * ch, 4);
+  struct pt_cpe cpe = {
+      .vox = &p.s.stage[0].vox,
+      .n = p.n,
+      .c = ch,
+      .in = x,
+      .res = x,
+      .out = y,
+      .conv_w = pack_conv(c, ref_f32(c, NULL, "w/cpe.0.weight"), 3, 3, ch, ch, NULL),
+      .conv_bias = ref_f32(c, NULL, "w/cpe.0.bias"),
+      .w = pack(c, ref_f32(c, NULL, "w/cpe.1.weight"), ch, ch),
+      .bias = ref_f32(c, NULL, "w/cpe.1.bias"),
+      .gamma = ref_f32(c, NULL, "w/cpe.2.weight"),
+      .beta = ref_f32(c, NULL, "w/cpe.2.bias")};
+  RUN(c, cpe, &cpe);
+  struct pt_attention att = attention(c, &p, y, "attn.", (int)ref_number(c, "order_index", 0));
+  att.pre_norm = pre;
+  att.gamma = ref_f32(c, NULL, "w/norm1.0.weight"),
+  att.beta = ref_f32(c, NULL, "w/norm1.0.bias");
+  RUN(c, attention, &att);
+  struct pt_mlp mlp = {.n = p.n,
+                       .c = ch,
+                       .hidden = hidden,
+                       .x = y,
+                       .pre_norm = pre,
+                       .gamma = ref_f32(c, NULL, "w/norm2.0.weight"),
+                       .beta = ref_f32(c, NULL, "w/norm2.0.bias"),
+                       .w1 = pack(c, ref_f32(c, NULL, "w/mlp.0.fc1.weight"), ch, hidden),
+                       .b1 = ref_f32(c, NULL, "w/mlp.0.fc1.bias"),
+                       .w2 = pack(c, ref_f32(c, NULL, "w/mlp.0.fc2.weight"), hidden, ch),
+                       .b2 = ref_f32(c, NULL, "w/mlp.0.fc2.bias")};
+  RUN(c, mlp, &mlp);
+  ref_compare(c, "y", from_rows(c, &p, y, ch), ref_f64(c, NULL, "y"), p.n * ch,
+              "float32_error|y");
+  ref_check(c, p.s.stage[0].n == p.n, "rows");
+  pt_structure_free(c->env, &p.s);
+}
+
+/* ---- pooling ---- */
+
+/* Our pooled row of each of the case's, through `cluster` and the input order. */
+static int32_t *match_pooled(struct refcase *c, const struct points *p) {
+  const struct pt_stage *t = &p->s.stage[0];
+  int32_t *cluster = ref_i32(c, NULL, "cluster"), bad = 0;
+  int32_t *ours = ref_alloc(c, p->s.stage[1].n + 1, 4);
+  memset(ours, -1, (size_t)(p->s.stage[1].n + 1) * 4);
+  for (int64_t r = 0; r < p->n; r++) {
+    int32_t theirs = cluster[p->s.input[r]];
+    if (ours[theirs] < 0) ours[theirs] = t->cluster[r];
+    bad += ours[theirs] != t->cluster[r];
+  }
+  ref_check(c, !bad, "%d rows pool elsewhere", bad);
+  return ours;
+}
+
+static void run_pooling(struct refcase *c) {
+  const char *orders[PT_MAX_ORDERS];
+  json_t *list = ref_meta(c, "orders");
+  int count = (int)json_array_size(list), stride = (int)ref_number(c, "stride", 2);
+  for (int i = 0; i < count; i++)
+    orders[i] = json_string_value(json_array_get(list, (size_t)i));
+  struct points p = structure(c, 2, &stride, orders, count);
+  const struct pt_tensor *wt = ref_tensor(c, "w/proj.weight");
+  int out = (int)wt->shape[0], in = (int)wt->shape[1];
+  const struct pt_stage *t = &p.s.stage[0], *u = &p.s.stage[1];
+  int64_t m;
+  int32_t *want_coord = ref_i32(c, &m, "out_grid_coord");
+  m /= 3;
+  ref_check(c, m == u->n, "%lld pooled rows", (long long)u->n);
+  int32_t *ours = match_pooled(c, &p);
+  float *x = ref_f32(c, NULL, "x"), *w = ref_f32(c, NULL, "w/proj.weight");
+  float *b = ref_f32(c, NULL, "w/proj.bias");
+  double *y = linear(c, to_rows(c, &p, x, in), p.n, in, out, w, b);
+  double *most = ref_alloc(c, m * out, 8);
+  for (int64_t i = 0; i < m * out; i++) most[i] = -INFINITY;
+  for (int64_t r = 0; r < p.n; r++)
+    for (int o = 0; o < out; o++)
+      most[t->cluster[r] * out + o] = fmax(most[t->cluster[r] * out + o], y[r * out + o]);
+  float *g = ref_alloc(c, out, 4), *shift = ref_alloc(c, out, 4),
+        *got = ref_alloc(c, m * out, 4);
+  batchnorm(c, "w/norm.0.", most, m, out, g, shift);
+  struct pt_pool a = {.n = p.n,
+                      .m = m,
+                      .in = in,
+                      .c = out,
+                      .x = to_rows(c, &p, x, in),
+                      .start = t->start,
+                      .row = t->row,
+                      .out = got,
+                      .w = pack(c, w, in, out),
+                      .bias = b,
+                      .g = g,
+                      .shift = shift};
+  RUN(c, pool, &a);
+  float *back = ref_alloc(c, m * out, 4);
+  int64_t coord_bad = 0;
+  for (int64_t i = 0; i < m; i++) {
+    memcpy(back + i * out, got + (int64_t)ours[i] * out, (size_t)out * 4);
+    coord_bad += memcmp(want_coord + 3 * i, u->coord + 3 * (int64_t)ours[i], 12) != 0;
+  }
+  ref_check(c, !coord_bad, "%lld pooled coordinates differ", (long long)coord_bad);
+  ref_compare(c, "y", back, ref_f64(c, NULL, "y"), m * out, "float32_error|y");
+  pt_structure_free(c->env, &p.s);
+}
+
+static struct pt_mat folded(struct refcase *c, const char *name, const float *x, int64_t n,
+                            float **bias) {
+  char weight[60], norm[60];
+  snprintf(weight, sizeof weight, "w/%s.0.weight", name);
+  snprintf(norm, sizeof norm, "w/%s.1.", name);
+  int out = (int)ref_tensor(c, weight)->shape[0], in = (int)ref_tensor(c, weight)->shape[1];
+  float *w = ref_f32(c, NULL, "%s", weight), *b = ref_f32(c, NULL, "w/%s.0.bias", name);
+  float *g = ref_alloc(c, out, 4), *shift = ref_alloc(c, out, 4);
+  batchnorm(c, norm, linear(c, x, n, in, out, w, b), n, out, g, shift);
+  for (int o = 0; o < out; o++) {
+    for (int i = 0; i < in; i++) w[o * in + i] *= g[o];
+    b[o] = b[o] * g[o] + shift[o];
+  }
+  *bias = b;
+  return pack(c, w, in, out);
+}
+
+static void run_unpooling(struct refcase *c) {
+  const struct pt_tensor *ts = ref_tensor(c, "x_skip"), *tc = ref_tensor(c, "x_coarse");
+  float *skip = ref_f32(c, NULL, "x_skip"), *coarse = ref_f32(c, NULL, "x_coarse"), *b;
+  int32_t *cluster = ref_i32(c, NULL, "cluster");
+  struct pt_mat w = folded(c, "proj", coarse, tc->shape[0], &b);
+  float *up = run_unpool(c, coarse, tc->shape[0], w, b, NULL, NULL);
+  w = folded(c, "proj_skip", skip, ts->shape[0], &b);
+  int64_t n = ts->shape[0] * w.n;
+  ref_compare(c, "y", run_unpool(c, skip, ts->shape[0], w, b, up, cluster),
+              ref_f64(c, NULL, "y"), n, "float32_error|y");
+  ref_compare(c, "sparse_conv_feat", run_unpool(c, skip, ts->shape[0], w, b, NULL, NULL),
+              ref_f64(c, NULL, "sparse_conv_feat"), n, "float32_error|y");
+}
+
+/* ---- curves ---- */
+
+static void check_codes(struct refcase *c, const char *set, int depth) {
+  int64_t n;
+  int32_t *coord = ref_i32(c, &n, "%s/grid_coord", set),
+          *batch = ref_i32(c, NULL, "%s/batch", set);
+  n /= 3;
+  int64_t *got = ref_alloc(c, n, 8);
+  for (int o = 0; o < 4; o++) {
+    int64_t *want = ref_i64(c, NULL, "%s/code/%s", set, all_orders[o]);
+    for (int64_t i = 0; i < n; i++)
+      got[i] = (int64_t)((uint64_t)batch[i] << 3 * depth |
+                         pt_curve_code((enum pt_curve)o, coord + 3 * i, depth));
+    ref_compare_i64(c, all_orders[o], got, want, n);
+  }
+}
+
+static void run_serialization(struct refcase *c) {
+  for (int64_t i = 0; i < c->data.count; i++) {
+    char set[100];
+    int depth;
+    const char *name = c->data.item[i].name, *cut = strstr(name, "/grid_coord");
+    if (!cut || cut - name > 90) continue;
+    snprintf(set, sizeof set, "%.*s", (int)(cut - name), name);
+    if (sscanf(set, "random/d%d", &depth) == 1 || sscanf(set, "structured/d%d", &depth) == 1)
+      check_codes(c, set, depth);
+  }
+  size_t i;
+  json_t *pair;
+  json_array_foreach(ref_meta(c, "depth_rule_max_coord_to_depth"), i, pair) {
+    int64_t max = json_integer_value(json_array_get(pair, 0));
+    int want = (int)json_integer_value(json_array_get(pair, 1));
+    ref_check(c, pt_curve_depth(max, 0) == want, "depth of %lld", (long long)max);
+  }
+}
+
+const struct refkind refkinds_ops[] = {
+    {"space-filling-curve codes", run_serialization},
+    {"SubMConv3d forward", run_conv},
+    {"Embedding:", run_embedding},
+    {"GELU", run_gelu},
+    {"BatchNorm1d eval", run_batchnorm_eval},
+    {"LayerNorm", run_layernorm},
+    {"Linear y", run_linear},
+    {"MLP", run_mlp},
+    {"SerializedAttention", run_attention},
+    {"Block:", run_block},
+    {"SerializedPooling", run_pooling},
+    {"SerializedUnpooling", run_unpooling},
+    {NULL, NULL},
+};
