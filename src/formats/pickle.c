@@ -243,59 +243,6 @@ static int op_counted(struct vm *m, int arg) {
   return status ? status : push_str(m, arg & 16 ? PT_PK_BYTES : PT_PK_STR, s, n);
 }
 
-static char *put_utf8(char *o, uint32_t u) {
-  if (u < 0x80) {
-    *o++ = (char)u;
-    return o;
-  }
-  int tail = u < 0x800 ? 1 : u < 0x10000 ? 2 : 3;
-  *o++ = (char)((0xf00 >> tail & 0xff) | u >> 6 * tail);
-  while (tail--) *o++ = (char)(0x80 | (u >> 6 * tail & 0x3f));
-  return o;
-}
-
-/* The value of up to `want` hexadecimal digits at s; false if there are fewer. */
-static bool hex(const char *s, const char *end, int want, uint32_t *v) {
-  *v = 0;
-  for (int i = 0; i < want; i++) {
-    if (s + i >= end) return false;
-    int d = s[i] >= '0' && s[i] <= '9'   ? s[i] - '0'
-            : s[i] >= 'a' && s[i] <= 'f' ? s[i] - 'a' + 10
-            : s[i] >= 'A' && s[i] <= 'F' ? s[i] - 'A' + 10
-                                         : -1;
-    if (d < 0) return false;
-    *v = *v << 4 | (uint32_t)d;
-  }
-  return *v < 0x110000;
-}
-
-/* Decodes backslashes: \uXXXX and \UXXXXXXXX of UNICODE (other bytes are Latin-1), or the
- * escapes of a quoted Python string. Returns the end of o, which has room for 2n bytes. */
-static char *unescape(const char *s, const char *end, bool unicode, char *o) {
-  while (s < end) {
-    uint32_t u;
-    if (*s != '\\' || s + 1 == end) {
-      o = unicode ? put_utf8(o, (unsigned char)*s) : (*o = *s, o + 1);
-      s++;
-    } else if (unicode) {
-      int want = s[1] == 'u' ? 4 : s[1] == 'U' ? 8 : 0;
-      bool ok = want && hex(s + 2, end, want, &u);
-      o = ok ? put_utf8(o, u) : (*o = *s, o + 1);
-      s += ok ? 2 + want : 1;
-    } else if (s[1] == 'x' && hex(s + 2, end, 2, &u)) {
-      *o++ = (char)u;
-      s += 4;
-    } else {
-      static const char from[] = "ntr\\'\"", to[] = "\n\t\r\\'\"";
-      const char *k = memchr(from, s[1], 6);
-      if (!k) *o++ = *s;
-      *o++ = k ? to[k - from] : s[1];
-      s += 2;
-    }
-  }
-  return o;
-}
-
 /* STRING (arg 0, in quotes), UNICODE (arg 1). */
 static int op_textline(struct vm *m, int arg) {
   const char *s;
@@ -318,7 +265,7 @@ static int op_textline(struct vm *m, int arg) {
     return e.status;
   }
   p->owned[p->owned_count++] = o;
-  return push_str(m, PT_PK_STR, o, unescape(s, s + n, arg, o) - o);
+  return push_str(m, PT_PK_STR, o, pt_pickle_unescape(s, s + n, arg, o) - o);
 }
 
 /* ---- containers ---- */
@@ -598,74 +545,30 @@ static const struct op {
   int (*run)(struct vm *m, int arg);
   int arg;
 } ops[256] = {
-    ['K'] = {op_binint, 1},
-    ['M'] = {op_binint, 2},
-    ['J'] = {op_binint, 4},
-    ['I'] = {op_intline, 1},
-    ['L'] = {op_intline, 0},
-    [0x8a] = {op_long, 1},
-    [0x8b] = {op_long, 4},
-    ['G'] = {op_binfloat, 0},
-    ['F'] = {op_floatline, 0},
-    ['N'] = {op_const, 0},
-    [0x89] = {op_const, 1},
-    [0x88] = {op_const, 2},
-    [')'] = {op_const, 3},
-    ['S'] = {op_textline, 0},
-    ['V'] = {op_textline, 1},
-    ['U'] = {op_counted, 1},
-    ['T'] = {op_counted, 4},
-    [0x8c] = {op_counted, 1},
-    ['X'] = {op_counted, 4},
-    [0x8d] = {op_counted, 8},
-    ['C'] = {op_counted, 16 + 1},
-    ['B'] = {op_counted, 16 + 4},
-    [0x8e] = {op_counted, 16 + 8},
-    [0x96] = {op_counted, 16 + 8},
-    ['('] = {op_mark, 0},
-    [']'] = {op_empty, PT_PK_LIST},
-    ['}'] = {op_empty, PT_PK_DICT},
-    [0x8f] = {op_empty, PT_PK_SET},
-    ['l'] = {op_collect, PT_PK_LIST},
-    ['t'] = {op_collect, PT_PK_TUPLE},
-    ['d'] = {op_collect, PT_PK_DICT},
-    [0x91] = {op_collect, PT_PK_SET},
-    [0x85] = {op_tuple, 1},
-    [0x86] = {op_tuple, 2},
-    [0x87] = {op_tuple, 3},
-    ['a'] = {op_add, 1},
-    ['e'] = {op_add, 0},
-    ['s'] = {op_add, 16 + 2},
-    ['u'] = {op_add, 16},
-    [0x90] = {op_add, 0},
-    ['0'] = {op_pop, 0},
-    ['1'] = {op_pop_mark, 0},
-    ['2'] = {op_dup, 0},
-    ['p'] = {op_put, 0},
-    ['q'] = {op_put, 1},
-    ['r'] = {op_put, 4},
-    ['g'] = {op_get, 0},
-    ['h'] = {op_get, 1},
-    ['j'] = {op_get, 4},
-    [0x94] = {op_memoize, 0},
-    ['c'] = {op_global, 0},
-    [0x93] = {op_stack_global, 0},
-    ['R'] = {op_call, 2},
-    [0x81] = {op_call, 2},
-    [0x92] = {op_call, 3},
-    ['i'] = {op_inst, 1},
-    ['o'] = {op_inst, 0},
-    ['b'] = {op_build, 0},
-    ['P'] = {op_persid, 1},
-    ['Q'] = {op_persid, 0},
-    [0x82] = {op_opaque, 1},
-    [0x83] = {op_opaque, 2},
-    [0x84] = {op_opaque, 4},
-    [0x97] = {op_opaque, 0},
-    [0x98] = {op_readonly, 1},
-    [0x80] = {op_proto, 1},
-    [0x95] = {op_frame, 8},
-    ['.'] = {op_stop, 1},
+    /* clang-format off */
+    ['K'] = {op_binint, 1}, ['M'] = {op_binint, 2}, ['J'] = {op_binint, 4},
+    ['I'] = {op_intline, 1}, ['L'] = {op_intline, 0}, [0x8a] = {op_long, 1},
+    [0x8b] = {op_long, 4}, ['G'] = {op_binfloat, 0}, ['F'] = {op_floatline, 0},
+    ['N'] = {op_const, 0}, [0x89] = {op_const, 1}, [0x88] = {op_const, 2},
+    [')'] = {op_const, 3}, ['S'] = {op_textline, 0}, ['V'] = {op_textline, 1},
+    ['U'] = {op_counted, 1}, ['T'] = {op_counted, 4}, [0x8c] = {op_counted, 1},
+    ['X'] = {op_counted, 4}, [0x8d] = {op_counted, 8}, ['C'] = {op_counted, 16 + 1},
+    ['B'] = {op_counted, 16 + 4}, [0x8e] = {op_counted, 16 + 8}, [0x96] = {op_counted, 16 + 8},
+    ['('] = {op_mark, 0}, [']'] = {op_empty, PT_PK_LIST}, ['}'] = {op_empty, PT_PK_DICT},
+    [0x8f] = {op_empty, PT_PK_SET}, ['l'] = {op_collect, PT_PK_LIST},
+    ['t'] = {op_collect, PT_PK_TUPLE}, ['d'] = {op_collect, PT_PK_DICT},
+    [0x91] = {op_collect, PT_PK_SET}, [0x85] = {op_tuple, 1}, [0x86] = {op_tuple, 2},
+    [0x87] = {op_tuple, 3}, ['a'] = {op_add, 1}, ['e'] = {op_add, 0}, ['s'] = {op_add, 16 + 2},
+    ['u'] = {op_add, 16}, [0x90] = {op_add, 0}, ['0'] = {op_pop, 0}, ['1'] = {op_pop_mark, 0},
+    ['2'] = {op_dup, 0}, ['p'] = {op_put, 0}, ['q'] = {op_put, 1}, ['r'] = {op_put, 4},
+    ['g'] = {op_get, 0}, ['h'] = {op_get, 1}, ['j'] = {op_get, 4}, [0x94] = {op_memoize, 0},
+    ['c'] = {op_global, 0}, [0x93] = {op_stack_global, 0}, ['R'] = {op_call, 2},
+    [0x81] = {op_call, 2}, [0x92] = {op_call, 3}, ['i'] = {op_inst, 1}, ['o'] = {op_inst, 0},
+    ['b'] = {op_build, 0}, ['P'] = {op_persid, 1}, ['Q'] = {op_persid, 0},
+    [0x82] = {op_opaque, 1}, [0x83] = {op_opaque, 2}, [0x84] = {op_opaque, 4},
+    [0x97] = {op_opaque, 0}, [0x98] = {op_readonly, 1}, [0x80] = {op_proto, 1},
+    [0x95] = {op_frame, 8}, ['.'] = {op_stop, 1},
+    /* clang-format on */
 };
 
 /* Node 0 is None; cell 0 stands for the end of a chain. */

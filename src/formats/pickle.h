@@ -81,6 +81,11 @@ int pt_pickle_read(struct pt_pickle *p, struct pt_mem *mem, struct pt_cursor *c,
 
 void pt_pickle_free(struct pt_pickle *p); /* a zeroed p is allowed */
 
+/* For pickle.c. Decodes backslashes: \uXXXX and \UXXXXXXXX of UNICODE (other bytes are
+ * Latin-1 and become UTF-8), or the escapes of a quoted Python string. Returns the end of
+ * o, which has room for twice the bytes from s to end. */
+char *pt_pickle_unescape(const char *s, const char *end, bool unicode, char *o);
+
 static inline const struct pt_pnode *pt_pnode(const struct pt_pickle *p, pt_pref v) {
   return &p->node[v];
 }

@@ -5,6 +5,9 @@
  * check. No memo: nothing is shared in what is written here. Example, {'a': 1}:
  *   pt_pk_dict(pk); pt_pk_mark(pk); pt_pk_str(pk, "a"); pt_pk_int(pk, 1); pt_pk_setitems(pk);
  *
+ * torch.load(weights_only=True) of PyTorch 1.13 knows all of these but a float, for which a
+ * tensor of one number does.
+ *
  * Source: CPython's Lib/pickletools.py. */
 #ifndef PT_PICKLE_WRITE_H
 #define PT_PICKLE_WRITE_H

@@ -161,6 +161,8 @@ static int put_weights(struct pt_pth_out *o, const struct pt_tensors *t,
 int pt_tensors_write_pth(struct pt_tensors *t, const char *path,
                          const struct pt_tensors_write *opt, struct ptv3_error *err) {
   struct pt_pth_out o;
+  /* A tensor of one number: torch 1.13's weights_only does not know a pickled float. */
+  const struct pt_tensor best = {.type = PT_F64, .count = 1, .data = &t->best};
   int status = pt_tensors_check_write(t, path, opt, err);
   if (status) return status;
   pt_pth_begin(&o, t->mem);
@@ -174,7 +176,7 @@ int pt_tensors_write_pth(struct pt_tensors *t, const char *path,
   put_weights(&o, t, opt);
   if (t->has_best) {
     pt_pk_str(&o.pk, "best_metric_value");
-    pt_pk_float(&o.pk, t->best);
+    pt_pth_tensor(&o, &best, PT_F64);
   }
   pt_pk_setitems(&o.pk);
   return pt_pth_commit(&o, path, err);

@@ -62,6 +62,7 @@ static int read_tensor(struct pt_tensors *t, const struct pt_cursor *c, const ch
                        const json_t *v, struct span *span, struct ptv3_error *err) {
   struct pt_tensor x = {0}, *slot;
   const char *bare = strncmp(name, "module.", 7) == 0 ? name + 7 : name;
+  if (!json_is_object(v)) return bad(c, name, "has no description", err);
   if (!read_type(json_object_get(v, "dtype"), &x.type))
     return pt_fail_at(err, PTV3_UNSUPPORTED, 8,
                       "'%s': tensor '%.200s' has a type that is not read; convert it to F32",

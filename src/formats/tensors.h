@@ -107,9 +107,9 @@ struct pt_tensors_write {
 
 /* Writes the set with its epoch and best metric where it has them; opt NULL: as they are.
  * A .pth holds {'state_dict': …, 'epoch': …, 'best_metric_value': …} and loads with
- * torch.load(weights_only=True); a .safetensors keeps the two in its __metadata__. Views
- * of one storage are written as tensors of their own. Data are streamed; the file appears
- * when it is complete. */
+ * torch.load(weights_only=True), the metric as a tensor of one number; a .safetensors keeps the
+ * two in its __metadata__. Views of one storage are written as tensors of their own. Data are
+ * streamed; the file appears when it is complete. */
 int pt_tensors_write_pth(struct pt_tensors *t, const char *path,
                          const struct pt_tensors_write *opt, struct ptv3_error *err);
 int pt_tensors_write_safetensors(struct pt_tensors *t, const char *path,
