@@ -74,10 +74,11 @@ static int read_tensor(struct pt_tensors *t, const struct pt_cursor *c, const ch
   if (span->end - span->begin != x.count * pt_dtype(x.type)->bytes)
     return bad(c, name, "has data_offsets that do not fit its shape", err);
   if (span->end > pt_left(c))
-    return pt_fail_at(err, PTV3_FORMAT, c->size,
-                      "'%s' is incomplete: tensor '%.200s' ends at byte %lld of %lld; get the "
-                      "file again",
-                      c->name, name, (long long)(c->pos + span->end), (long long)c->size);
+    return pt_fail_at(
+        err, PTV3_FORMAT, c->size,
+        "'%s' is incomplete: tensor '%.200s' needs %lld bytes of data, %lld are there; get the "
+        "file again",
+        c->name, name, (long long)span->end, (long long)pt_left(c));
   x.data = c->data + c->pos + span->begin;
   struct ptv3_error e = {0};
   char *copy = pt_strdup(t->mem, bare, &e);
