@@ -31,26 +31,34 @@ PT_INLINE int64_t pt_tile_rows(int64_t n, int64_t wish, const struct pt_exec *x)
 
 /* gelu(x) = max(x, 0) - |x| Q(|x|), Q(t) = erfc(t / sqrt 2) / 2 = 2^P(t). P is a minimax
  * polynomial of our own for [0, 7]; beyond, Q is taken at 7 (1e-12). The error is below
- * 1.2e-7 |x| against erf in double (measured over all floats' exponents by test_gemm). */
+ * 1.2e-7 |x| against erf in double (measured over floats of all exponents by
+ * test_kernels_ops). Polynomials are summed in pairs (Estrin): a chain of multiply-adds one
+ * after the other would mostly wait. */
 PT_INLINE pt_v pt_vgelu(pt_v x) {
-  pt_v t = pt_vmin(pt_vset1(7.0f), pt_vabs(x));
-  pt_v p = pt_vset1(2.375715837e-7f);
-  p = pt_vfma(p, t, pt_vset1(-5.486984264e-6f));
-  p = pt_vfma(p, t, pt_vset1(5.050022082e-5f));
-  p = pt_vfma(p, t, pt_vset1(-2.071854979e-4f));
-  p = pt_vfma(p, t, pt_vset1(-1.227563480e-4f));
-  p = pt_vfma(p, t, pt_vset1(7.071216125e-3f));
-  p = pt_vfma(p, t, pt_vset1(-5.251227319e-2f));
-  p = pt_vfma(p, t, pt_vset1(-4.592006803e-1f));
-  p = pt_vfma(p, t, pt_vset1(-1.151106358f));
-  p = pt_vfma(p, t, pt_vset1(-1.0f));
-  return pt_vsub(pt_vmax(pt_vset1(0.0f), x), pt_vmul(t, pt_vexp2(p)));
+  pt_v t = pt_vmin(pt_vset1(7.0f), pt_vabs(x)), t2 = pt_vmul(t, t), t4 = pt_vmul(t2, t2);
+  pt_v p01 = pt_vfma(pt_vset1(-1.151106358f), t, pt_vset1(-1.0f));
+  pt_v p23 = pt_vfma(pt_vset1(-5.251227319e-2f), t, pt_vset1(-4.592006803e-1f));
+  pt_v p45 = pt_vfma(pt_vset1(-1.227563480e-4f), t, pt_vset1(7.071216125e-3f));
+  pt_v p67 = pt_vfma(pt_vset1(5.050022082e-5f), t, pt_vset1(-2.071854979e-4f));
+  pt_v p89 = pt_vfma(pt_vset1(2.375715837e-7f), t, pt_vset1(-5.486984264e-6f));
+  pt_v high = pt_vfma(p89, t4, pt_vfma(p67, t2, p45));
+  pt_v p = pt_vfma(high, t4, pt_vfma(p23, t2, p01));
+  return pt_vsub(pt_vmax(pt_vset1(0.0f), x), pt_vmul(t, pt_vexp2_mid(p)));
 }
 
-PT_INLINE void pt_gelu_row(float *x, int n) {
-  int i = 0;
+/* x = gelu(x), n numbers in a run: a row, or rows that lie side by side. */
+PT_INLINE void pt_gelu(float *x, int64_t n) {
+  int64_t i = 0;
   for (; i + PT_VW <= n; i += PT_VW) pt_vstore(x + i, pt_vgelu(pt_vload(x + i)));
-  if (i < n) pt_vstore_n(x + i, pt_vgelu(pt_vload_n(x + i, n - i)), n - i);
+  if (i < n) pt_vstore_n(x + i, pt_vgelu(pt_vload_n(x + i, (int)(n - i))), (int)(n - i));
+}
+
+/* The same on rows of n numbers, ld apart. */
+PT_INLINE void pt_gelu_rows(float *x, int64_t rows, int n, int64_t ld) {
+  if (n == ld)
+    pt_gelu(x, rows * n);
+  else
+    for (int64_t r = 0; r < rows; r++) pt_gelu(x + r * ld, n);
 }
 
 /* Sum of (x[i] - mean)^power over c channels, power 1 or 2, folded as vec.h says. */

@@ -44,6 +44,8 @@ PT_INLINE pt_v pt_vpow2n(pt_v n) {
   __m512i i = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
   return _mm512_castsi512_ps(_mm512_slli_epi32(i, 23));
 }
+/* y 2^n for whole n, where that is an ordinary number. */
+PT_INLINE pt_v pt_vscale(pt_v y, pt_v n) { return _mm512_scalef_ps(y, n); }
 /* The first n lanes, 0 <= n; the others are 0 and not read, or not written. */
 PT_INLINE __mmask16 pt_vmask_(int n) {
   return n >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
@@ -75,6 +77,10 @@ PT_INLINE pt_v pt_vround(pt_v a) {
 PT_INLINE pt_v pt_vpow2n(pt_v n) {
   __m256i i = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
   return _mm256_castsi256_ps(_mm256_slli_epi32(i, 23));
+}
+PT_INLINE pt_v pt_vscale(pt_v y, pt_v n) {
+  __m256i shift = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);
+  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(y), shift));
 }
 PT_INLINE __m256i pt_vmask_(int n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -115,6 +121,7 @@ PT_INLINE pt_v pt_vpow2n(pt_v n) {
   pt_vi_ i = (pt_vi_)(n + pt_vset1(12582912.0f + 127.0f)); /* n + 127 in the low bits */
   return (pt_v)(i << 23);
 }
+PT_INLINE pt_v pt_vscale(pt_v y, pt_v n) { return y * pt_vpow2n(n); }
 PT_INLINE pt_v pt_vload_n(const float *p, int n) {
   float t[4] = {0.0f, 0.0f, 0.0f, 0.0f};
   for (int i = 0; i < 4 && i < n; i++) t[i] = p[i];
@@ -155,19 +162,15 @@ PT_VFOLD_(pt_vsum, add)
 PT_VFOLD_(pt_vtop, max)
 #endif
 
-/* 2^x, relative error below 2e-7; 0 below -126.5, infinity from 127.5, x where x is not a
- * number. Both polynomials are our own minimax fits (relative error 2e-9 before rounding). */
-PT_INLINE pt_v pt_vexp2(pt_v x) {
-  x = pt_vmax(pt_vset1(-127.0f), pt_vmin(pt_vset1(128.0f), x));
-  pt_v n = pt_vround(x), f = pt_vsub(x, n);
-  pt_v y = pt_vset1(1.535336238e-4f);
-  y = pt_vfma(y, f, pt_vset1(1.339887484e-3f));
-  y = pt_vfma(y, f, pt_vset1(9.618437359e-3f));
-  y = pt_vfma(y, f, pt_vset1(5.550332470e-2f));
-  y = pt_vfma(y, f, pt_vset1(2.402264791e-1f));
-  y = pt_vfma(y, f, pt_vset1(6.931472029e-1f));
-  y = pt_vfma(y, f, pt_vset1(1.0f));
-  return pt_vmul(y, pt_vpow2n(n));
+/* 2^x for -126 <= x <= 127, relative error below 2e-7; not a number where x is not. The
+ * polynomials here are our own minimax fits (relative error 2e-9 before rounding). */
+PT_INLINE pt_v pt_vexp2_mid(pt_v x) {
+  pt_v n = pt_vround(x), f = pt_vsub(x, n), f2 = pt_vmul(f, f);
+  pt_v y01 = pt_vfma(pt_vset1(6.931472029e-1f), f, pt_vset1(1.0f));
+  pt_v y23 = pt_vfma(pt_vset1(5.550332470e-2f), f, pt_vset1(2.402264791e-1f));
+  pt_v y45 = pt_vfma(pt_vset1(1.339887484e-3f), f, pt_vset1(9.618437359e-3f));
+  y45 = pt_vfma(pt_vset1(1.535336238e-4f), f2, y45);
+  return pt_vscale(pt_vfma(pt_vfma(y45, f2, y23), f2, y01), n);
 }
 
 /* e^x, relative error below 2e-7; 0 below -87.7, infinity from 88.4. The remainder

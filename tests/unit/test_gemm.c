@@ -141,7 +141,7 @@ static void test_exp(void **state) {
     float in[PT_VW], e[PT_VW], e2[PT_VW];
     for (int i = 0; i < PT_VW; i++) in[i] = (float)x;
     pt_vstore(e, pt_vexp(pt_vload(in)));
-    pt_vstore(e2, pt_vexp2(pt_vload(in)));
+    pt_vstore(e2, pt_vexp2_mid(pt_vload(in)));
     worst = fmax(worst, fabs((double)e[0] / exp((double)in[0]) - 1.0));
     worst2 = fmax(worst2, fabs((double)e2[0] / exp2((double)in[0]) - 1.0));
   }

@@ -31,7 +31,7 @@ static void done(const void *op, int64_t first, int rows, float *y, char *scratc
   const struct pt_embed *a = op;
   (void)first;
   (void)scratch;
-  for (int i = 0; i < rows; i++) pt_gelu_row(y + (int64_t)i * a->c, a->c);
+  pt_gelu(y, (int64_t)rows * a->c);
 }
 
 void PT_FN(pt_embed)(const struct pt_embed *a, const struct pt_exec *x) {
@@ -39,7 +39,6 @@ void PT_FN(pt_embed)(const struct pt_embed *a, const struct pt_exec *x) {
   const struct pt_conv_sink sink = {place, done, a, a->c};
   const int64_t run = pt_tile_rows(a->n, (int64_t)4 * v.cap, x);
 #pragma omp parallel for num_threads(x->threads) schedule(dynamic)
-  for (int64_t r = 0; r < a->n; r += run)
-    PT_FN(pt_conv)
-    (&v, pt_block_from(a->vox, r), pt_block_from(a->vox, r + run), &sink, pt_scratch(x), NULL);
+  for (int64_t r = 0; r < a->n; r += run) PT_FN(pt_conv)
+  (&v, pt_block_from(a->vox, r), pt_block_from(a->vox, r + run), &sink, pt_scratch(x), NULL);
 }

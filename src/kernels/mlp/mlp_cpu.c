@@ -44,7 +44,7 @@ static void one_tile(const struct pt_mlp *a, int64_t first, int64_t rows, float 
     in = pt_src(norm, ldc);
   }
   PT_FN(pt_gemm)(rows, in, &a->w1, pt_dst(hidden, ldh), PT_GEMM_BIAS, a->b1);
-  for (int64_t r = 0; r < rows; r++) pt_gelu_row(hidden + r * ldh, a->hidden);
+  pt_gelu_rows(hidden, rows, a->hidden, ldh);
   PT_FN(pt_gemm)(rows, pt_src(hidden, ldh), &a->w2, pt_dst(sum, ldc), PT_GEMM_BIAS, a->b2);
   for (int64_t r = 0; r < rows; r++) finish_row(a, first + r, sum + r * ldc);
 }

@@ -21,10 +21,9 @@ static void one_tile(const struct pt_unpool *a, int64_t first, int64_t rows) {
   float *out = a->out + first * a->c;
   PT_FN(pt_gemm)
   (rows, pt_src(a->x + first * a->in, a->in), &a->w, pt_dst(out, a->c), PT_GEMM_BIAS, a->bias);
-  for (int64_t r = 0; r < rows; r++) {
-    pt_gelu_row(out + r * a->c, a->c);
-    if (a->up) pt_add_row(out + r * a->c, a->up + (int64_t)a->cluster[first + r] * a->c, a->c);
-  }
+  pt_gelu(out, rows * a->c);
+  for (int64_t r = 0; a->up && r < rows; r++)
+    pt_add_row(out + r * a->c, a->up + (int64_t)a->cluster[first + r] * a->c, a->c);
 }
 
 void PT_FN(pt_unpool)(const struct pt_unpool *a, const struct pt_exec *x) {
