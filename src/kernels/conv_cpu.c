@@ -1,21 +1,21 @@
 /* conv_cpu.c - the submanifold convolution of conv.h.
  *
- * A block with its halo is unfolded into a table of row numbers (voxels.h), and each column
- * of the table along z gets a bit mask of what is there, so that only present neighbours are
- * visited: a voxel looks at size^2 masks instead of size^3 cells. */
+ * A block with its halo is unfolded into a table of row numbers (voxels.h). For each offset
+ * all rows of the block are looked up in it and listed without a branch: whether there is a
+ * neighbour decides only whether the place in the list is kept. */
 #include "conv.h"
 
 #include "gemm.h"
 #include "rows_cpu.h"
 
-enum { MAX_SIDE = PT_BLOCK + 4, MAX_OFFSETS = 125 };
+enum { BLOCK_ROWS = PT_BLOCK * PT_BLOCK * PT_BLOCK, MAX_OFFSETS = 125 };
 
 struct lists {
-  int32_t *table;                     /* [side^3] row of each voxel around the block */
-  uint32_t mask[MAX_SIDE * MAX_SIDE]; /* bit z: table[.. + z] >= 0 */
-  int32_t *in;                        /* [offsets, stride] rows of x, by offset */
-  int32_t *out;                       /* [offsets, stride] rows of the tile they go to */
-  int64_t stride;                     /* past cap, and no multiple of a page's lines */
+  int32_t *table;           /* [side^3] row of each voxel around the block */
+  int32_t cell[BLOCK_ROWS]; /* first cell of the kernel around each row of a block */
+  int32_t *in;              /* [offsets, stride] rows of x, by offset */
+  int32_t *out;             /* [offsets, stride] rows of the tile they go to */
+  int64_t stride;           /* past cap, and no multiple of a page's lines */
   int count[MAX_OFFSETS];
 };
 
@@ -35,39 +35,32 @@ static void lay_out(struct lists *l, const struct pt_conv *v, char *scratch) {
   memset(l->count, 0, sizeof l->count);
 }
 
-static void unfold(struct lists *l, const struct pt_voxels *v, int64_t block, int size) {
-  const int side = PT_BLOCK + size - 1;
-  pt_block_unfold(v, block, size / 2, l->table);
-  for (int i = 0; i < side * side; i++) {
-    uint32_t m = 0;
-    for (int z = 0; z < side; z++) m |= (uint32_t)(l->table[i * side + z] >= 0) << z;
-    l->mask[i] = m;
-  }
-}
-
-/* Adds the neighbours of row r, number `local` of the tile, to the lists. */
-PT_INLINE void list_row(struct lists *l, const int32_t *at, int32_t local, const int size) {
-  const int side = PT_BLOCK + size - 1, inside = PT_BLOCK - 1, z0 = at[2] & inside;
-  for (int kx = 0; kx < size; kx++)
-    for (int ky = 0; ky < size; ky++) {
-      const int column = ((at[0] & inside) + kx) * side + (at[1] & inside) + ky;
-      uint32_t m = l->mask[column] >> z0 & ((1u << size) - 1);
-      for (; m; m &= m - 1) {
-        const int kz = __builtin_ctz(m), k = (kx * size + ky) * size + kz;
-        const int64_t slot = k * l->stride + l->count[k]++;
-        l->in[slot] = l->table[column * side + z0 + kz];
-        l->out[slot] = local;
-      }
+/* Looks up the `size` offsets from k on, which differ in z alone, for each row of a block. */
+PT_INLINE void list_column(struct lists *l, const int32_t *table, int k, int rows,
+                           int32_t local, const int size) {
+  int64_t at[5];
+  for (int z = 0; z < size; z++) at[z] = (k + z) * l->stride + l->count[k + z];
+  for (int i = 0; i < rows; i++) {
+    const int32_t *cell = table + l->cell[i];
+    PT_UNROLL for (int z = 0; z < size; z++) {
+      l->in[at[z]] = cell[z];
+      l->out[at[z]] = local + i;
+      at[z] += cell[z] >= 0;
     }
+  }
+  for (int z = 0; z < size; z++) l->count[k + z] = (int)(at[z] - (k + z) * l->stride);
 }
 
-static void list_rows(struct lists *l, const struct pt_conv *v, int64_t row, int rows,
-                      int32_t local) {
+/* Adds the neighbours of `rows` rows of one block, from row on, to the lists; the first is
+ * number `local` of the tile. */
+PT_INLINE void list_rows(struct lists *l, const struct pt_conv *v, int64_t row, int rows,
+                         int32_t local, const int size) {
   const int32_t *at = v->vox->coord + 3 * row;
-  if (v->size == 3)
-    for (int i = 0; i < rows; i++) list_row(l, at + (int64_t)3 * i, local + i, 3);
-  else
-    for (int i = 0; i < rows; i++) list_row(l, at + (int64_t)3 * i, local + i, 5);
+  const int side = PT_BLOCK + size - 1, inside = PT_BLOCK - 1;
+  for (int i = 0; i < rows; i++, at += 3)
+    l->cell[i] = ((at[0] & inside) * side + (at[1] & inside)) * side + (at[2] & inside);
+  for (int k = 0; k < size * size; k++)
+    list_column(l, l->table + (k / size * side + k % size) * side, k * size, rows, local, size);
 }
 
 /* The products of a full tile, rows first .. first + rows - 1, and what follows. */
@@ -99,10 +92,14 @@ void PT_FN(pt_conv)(const struct pt_conv *v, int64_t begin, int64_t end,
   int have = 0;
   for (int64_t b = begin; b < end; b++) {
     const int64_t stop = v->vox->start[b + 1];
-    unfold(&l, v->vox, b, v->size);
+    pt_block_unfold(v->vox, b, v->size / 2, l.table);
     for (int64_t r = v->vox->start[b]; r < stop;) {
-      const int take = stop - r < v->cap - have ? (int)(stop - r) : v->cap - have;
-      list_rows(&l, v, r, take, have);
+      const int room = v->cap - have < BLOCK_ROWS ? v->cap - have : BLOCK_ROWS;
+      const int take = stop - r < room ? (int)(stop - r) : room;
+      if (v->size == 3)
+        list_rows(&l, v, r, take, have, 3);
+      else
+        list_rows(&l, v, r, take, have, 5);
       r += take;
       have += take;
       if (have == v->cap) {

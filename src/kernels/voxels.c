@@ -6,7 +6,7 @@
 
 int64_t pt_block_slots(int64_t blocks) {
   int64_t slots = 4;
-  while (2 * slots < 3 * (blocks + 1)) slots *= 2;
+  while (slots < 3 * (blocks + 1)) slots *= 2;
   return slots;
 }
 
@@ -70,15 +70,18 @@ int64_t pt_block_find(const struct pt_voxels *v, int32_t cloud, int32_t x, int32
   }
 }
 
-/* Puts the rows of block b that lie within the table of the block at origin into it. */
+/* Puts the rows of block b that lie within the table of the block at origin into it. Which
+ * do is hard to predict, so the others are stored as well, elsewhere. */
 static void unfold_one(const struct pt_voxels *v, int64_t b, const int32_t origin[3], int h,
                        int32_t *table) {
-  unsigned side = (unsigned)(PT_BLOCK + 2 * h);
+  const unsigned side = (unsigned)(PT_BLOCK + 2 * h);
+  int32_t elsewhere;
   for (int32_t r = v->start[b]; r < v->start[b + 1]; r++) {
     const int32_t *c = v->coord + 3 * (int64_t)r;
     unsigned i = (unsigned)(c[0] - origin[0] + h), j = (unsigned)(c[1] - origin[1] + h),
              k = (unsigned)(c[2] - origin[2] + h);
-    if (i < side && j < side && k < side) table[(i * side + j) * side + k] = r;
+    int in = (i < side) & (j < side) & (k < side);
+    *(in ? table + (i * side + j) * side + k : &elsewhere) = r;
   }
 }
 

@@ -35,7 +35,8 @@ static inline uint64_t pt_block_hash(int32_t cloud, int32_t x, int32_t y, int32_
   return h ^ h >> 29;
 }
 
-/* Slots for a number of blocks: at most two thirds full. */
+/* Slots for a number of blocks: at most a third full, because most searches are for
+ * neighbours that are not there and end at an empty slot. */
 int64_t pt_block_slots(int64_t blocks);
 
 /* Counts the blocks of n sorted rows. offset [clouds + 1] are the first rows of clouds. */
