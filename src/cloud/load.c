@@ -1,0 +1,298 @@
+/* load.c - see load.h. Everything is read from the table in double or in its own type, and only
+ * then made the cloud's: the offset comes off before float32. */
+#include "load.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "channels.h"
+#include "normals.h"
+#include "size.h"
+
+#define FAR_FROM_ORIGIN 1e4 /* metres: float32 steps are 1 mm here */
+
+struct loader {
+  struct pt_env *env;
+  struct pt_table *t;
+  const char *name;
+  bool as_is;
+  const struct pt_load *opt;
+  struct pt_cloud *c;
+  struct pt_clean clean;
+  struct pt_source coord, segment;
+};
+
+/* Row of the file of each kept point in turn; start with -1. */
+static int64_t next_row(const struct pt_clean *c, int64_t row) {
+  do row++;
+  while (!c->keep[row]);
+  return row;
+}
+
+/* ---- coordinates ---- */
+
+static bool exact_in_float(const struct pt_axis *a) {
+  switch (a->col->type) {
+    case PT_F32:
+    case PT_F16:
+    case PT_BF16:
+    case PT_I8:
+    case PT_U8:
+    case PT_I16:
+    case PT_U16: return true;
+    default: return false;
+  }
+}
+
+static void choose_offset(struct loader *l) {
+  const struct pt_clean *k = &l->clean;
+  double largest = 0;
+  bool exact = true;
+  for (int a = 0; a < 3; a++) {
+    largest = fmax(largest, fmax(fabs(k->min[a]), fabs(k->max[a])));
+    exact = exact && exact_in_float(&l->coord.part[a]);
+  }
+  if (largest <= FAR_FROM_ORIGIN) return;
+  if (exact) {
+    if (largest > 10 * FAR_FROM_ORIGIN)
+      pt_warn(l->env,
+              "'%s': coordinates up to %g m are stored as float32, which holds them to %.2g m "
+              "only; take an offset off before storing them",
+              l->name, largest,
+              (double)(nextafterf((float)largest, INFINITY) - (float)largest));
+    return;
+  }
+  for (int a = 0; a < 3; a++) l->c->offset[a] = floor(k->min[a]);
+  if (l->as_is)
+    pt_warn(l->env,
+            "'%s': the offset %.0f %.0f %.0f is taken off coordinates too large for "
+            "float32; Pointcept would round them",
+            l->name, l->c->offset[0], l->c->offset[1], l->c->offset[2]);
+}
+
+static int load_coord(struct loader *l, struct ptv3_error *err) {
+  choose_offset(l);
+  struct pt_channel *ch = pt_cloud_add(l->c, "coord", PT_F32, 3, err);
+  if (!ch) return pt_status(err);
+  float *out = ch->data;
+  for (int64_t i = 0, row = -1; i < l->c->n; i++) {
+    row = next_row(&l->clean, row);
+    for (int a = 0; a < 3; a++)
+      out[i * 3 + a] = (float)(pt_axis_at(&l->coord.part[a], row) - l->c->offset[a]);
+  }
+  return PTV3_OK;
+}
+
+static int load_rows(struct loader *l, struct ptv3_error *err) {
+  struct pt_cloud *c = l->c;
+  if (l->clean.kept == l->t->n) return PTV3_OK;
+  c->source = pt_alloc(c->mem, c->n, sizeof *c->source, PT_MEM_CLOUD, err);
+  if (!c->source) return pt_status(err);
+  for (int64_t i = 0, row = -1; i < c->n; i++) c->source[i] = row = next_row(&l->clean, row);
+  return PTV3_OK;
+}
+
+/* ---- channels ---- */
+
+/* What loaded numbers are multiplied by, and whether they fit bytes. */
+struct scaling {
+  double factor;
+  bool bytes; /* whole numbers 0..255 come out */
+};
+
+static double largest_of(const struct loader *l, const struct pt_source *s) {
+  double most = -INFINITY;
+  for (int p = 0; p < s->width; p++)
+    for (int64_t i = 0; i < l->t->n; i++) {
+      double v = l->clean.keep[i] ? pt_axis_at(&s->part[p], i) : -INFINITY;
+      most = v > most ? v : most;
+    }
+  return most;
+}
+
+static bool is_float(enum pt_dtype t) {
+  return t == PT_F32 || t == PT_F64 || t == PT_F16 || t == PT_BF16;
+}
+
+static struct scaling scaling_of(const struct loader *l, const char *channel,
+                                 const struct pt_source *s) {
+  enum pt_dtype type = s->part[0].col->type;
+  struct scaling none = {1, false};
+  if (!strcmp(channel, "color")) {
+    if (type == PT_U8) return (struct scaling){1, true};
+    if (is_float(type) && l->as_is) return none;
+    double most = largest_of(l, s);
+    if (is_float(type)) return most <= 1 ? (struct scaling){255, false} : none;
+    return (struct scaling){most > 255 ? 1.0 / 256 : 1, true};
+  }
+  if (!strcmp(channel, "strength") && type == PT_U8) return (struct scaling){1.0 / 255, false};
+  if (!strcmp(channel, "strength") && type == PT_U16)
+    return (struct scaling){1.0 / 65535, false};
+  return none;
+}
+
+static int load_channel(struct loader *l, const char *name, const struct pt_source *s,
+                        struct ptv3_error *err) {
+  struct scaling k = scaling_of(l, name, s);
+  struct pt_channel *ch = pt_cloud_add(l->c, name, k.bytes ? PT_U8 : PT_F32, s->width, err);
+  if (!ch) return pt_status(err);
+  for (int64_t i = 0, row = -1; i < l->c->n; i++) {
+    row = next_row(&l->clean, row);
+    for (int p = 0; p < s->width; p++) {
+      double v = pt_axis_at(&s->part[p], row) * k.factor;
+      if (k.bytes)
+        ((uint8_t *)ch->data)[i * s->width + p] = (uint8_t)fmin(255, fmax(0, v));
+      else
+        ((float *)ch->data)[i * s->width + p] = (float)v;
+    }
+  }
+  return PTV3_OK;
+}
+
+static int load_fill(struct loader *l, const struct pt_fill *f, struct ptv3_error *err) {
+  bool three = !strcmp(f->name, "color") || !strcmp(f->name, "normal");
+  int width = three ? 3 : f->n;
+  struct pt_channel *ch = pt_cloud_add(l->c, f->name, PT_F32, width, err);
+  if (!ch) return pt_status(err);
+  float *out = ch->data;
+  for (int64_t i = 0; i < l->c->n * width; i++) out[i] = (float)f->value[i % width % f->n];
+  return PTV3_OK;
+}
+
+static int missing(struct loader *l, const char *name, struct ptv3_error *err) {
+  char columns[160];
+  bool normal = !strcmp(name, "normal");
+  for (int i = 0; i < l->opt->n_fill; i++)
+    if (!strcmp(l->opt->fill[i].name, name)) return load_fill(l, &l->opt->fill[i], err);
+  if (normal && l->opt->normals > 0)
+    return pt_estimate_normals(l->env, l->c, l->opt->normals, err);
+  return pt_fail(err, PTV3_DATA,
+                 "'%s' has no channel '%s', which the model's features need; give it with "
+                 "--fill %s=%s%s. The file has: %s",
+                 l->name, name, name,
+                 normal                   ? "0,0,1"
+                 : !strcmp(name, "color") ? "128,128,128"
+                                          : "0",
+                 normal ? " or --estimate-normals" : "",
+                 pt_columns_text(l->t, columns, sizeof columns));
+}
+
+static int load_wanted(struct loader *l, struct ptv3_error *err) {
+  int st = PTV3_OK;
+  for (int i = 0; !st && i < l->opt->n_want; i++) {
+    const char *name = l->opt->want[i];
+    struct pt_source s = pt_find_source(l->t, name);
+    st = s.width ? load_channel(l, name, &s, err) : missing(l, name, err);
+  }
+  return st;
+}
+
+/* ---- labels ---- */
+
+static int load_labels(struct loader *l, struct ptv3_error *err) {
+  if (!l->segment.width) return PTV3_OK;
+  const struct pt_label_map *map = l->opt->map;
+  struct pt_channel *ch = pt_cloud_add(l->c, "segment", PT_I32, 1, err);
+  if (!ch) return pt_status(err);
+  for (int64_t i = 0, row = -1; i < l->c->n; i++) {
+    row = next_row(&l->clean, row);
+    double v = pt_axis_at(&l->segment.part[0], row);
+    int32_t label = v >= INT32_MIN && v <= INT32_MAX ? (int32_t)v : PT_LABEL_UNKNOWN;
+    if (map) label = label >= 0 && label < map->n ? map->to[label] : PT_LABEL_UNKNOWN;
+    if (label == PT_LABEL_UNKNOWN)
+      return pt_fail(err, PTV3_DATA, "'%s': the label %g of point %lld is not one of %s's",
+                     l->name, v, (long long)row, map ? map->name : "this data set");
+    ((int32_t *)ch->data)[i] = label;
+  }
+  return PTV3_OK;
+}
+
+int pt_cloud_check_labels(const struct pt_cloud *c, const char *channel, int classes,
+                          int32_t ignore, const char *name, struct ptv3_error *err) {
+  const struct pt_channel *ch = pt_cloud_find(c, channel);
+  int64_t bad = 0, first = 0;
+  for (int64_t i = 0; ch && i < ch->n; i++) {
+    int32_t v = ((const int32_t *)ch->data)[i];
+    if (v != ignore && (v < 0 || v >= classes) && !bad++) first = i;
+  }
+  if (!bad) return PTV3_OK;
+  return pt_fail(
+      err, PTV3_DATA,
+      "'%s': the label %d of point %lld is neither a class (0 .. %d) nor the ignored "
+      "label %d; so are %lld labels in all. Check data.num_classes and ignore_index",
+      name, ((const int32_t *)ch->data)[first], (long long)first, classes - 1, ignore,
+      (long long)bad);
+}
+
+/* ---- all of it ---- */
+
+static int find_coord(struct loader *l, struct ptv3_error *err) {
+  char columns[200];
+  l->coord = pt_find_source(l->t, "coord");
+  if (!l->coord.width)
+    return pt_fail(err, PTV3_DATA, "'%s' has no coordinates x, y, z or coord; it has: %s",
+                   l->name, pt_columns_text(l->t, columns, sizeof columns));
+  if (!l->opt->labels) return PTV3_OK;
+  const struct pt_column *own = l->opt->segment ? pt_find_column(l->t, l->opt->segment) : NULL;
+  if (own)
+    l->segment = (struct pt_source){1, {{own, 0}}};
+  else if (!l->opt->segment)
+    l->segment = pt_find_source(l->t, "segment");
+  return PTV3_OK;
+}
+
+/* The columns whose NaNs matter: those of the wanted channels. */
+static int clean(struct loader *l, struct ptv3_error *err) {
+  enum { MOST = 32 };
+  const struct pt_column *used[MOST];
+  int n = 0;
+  for (int i = 0; i < l->opt->n_want; i++) {
+    struct pt_source s = pt_find_source(l->t, l->opt->want[i]);
+    for (int p = 0; p < s.width && n < MOST; p++)
+      if (!p || s.part[p].col != s.part[p - 1].col) used[n++] = s.part[p].col;
+  }
+  return pt_clean(l->env, l->name, l->coord.part, l->t->n, used, n, l->opt->grid_size,
+                  &l->clean, err);
+}
+
+int pt_cloud_from_table(struct pt_env *env, struct pt_table *t, const char *name, bool as_is,
+                        const struct pt_load *opt, struct pt_cloud *c, struct ptv3_error *err) {
+  struct loader l = {.env = env, .t = t, .name = name, .as_is = as_is, .opt = opt, .c = c};
+  memset(c, 0, sizeof *c);
+  int st = find_coord(&l, err);
+  if (!st) st = clean(&l, err);
+  if (!st) {
+    pt_cloud_init(c, &env->mem, l.clean.kept);
+    c->n_input = t->n;
+    st = load_rows(&l, err);
+    if (!st) st = load_coord(&l, err);
+    if (!st) st = load_labels(&l, err);
+    if (!st) st = load_wanted(&l, err);
+    pt_clean_free(&l.clean, &env->mem);
+  }
+  pt_table_free(t);
+  if (st) pt_cloud_free(c);
+  return st;
+}
+
+int pt_fill_parse(const char *text, struct pt_fill *f, struct ptv3_error *err) {
+  memset(f, 0, sizeof *f);
+  const char *at = strchr(text, '=');
+  if (!at || at == text || at - text >= (int)sizeof f->name) goto fail;
+  memcpy(f->name, text, (size_t)(at - text));
+  do {
+    char *end;
+    if (f->n == 4) goto fail;
+    f->value[f->n] = strtod(at + 1, &end);
+    if (end == at + 1 || !isfinite(f->value[f->n])) goto fail;
+    f->n++;
+    at = end;
+  } while (*at == ',');
+  if (!*at) return PTV3_OK;
+fail:
+  return pt_fail(err, PTV3_INVALID,
+                 "'%.60s' is not a channel with 1 to 4 numbers, such as color=128,128,128",
+                 text);
+}
