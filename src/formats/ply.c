@@ -448,25 +448,52 @@ static void write_header(struct pt_out *out, const struct pt_table *t) {
   pt_writef(out, "end_header\n");
 }
 
+/* n cells of a column into the rows at dst, converted and in little-endian order. */
+static void pack_any(const struct pt_column *c, const uint8_t *src, int64_t n, int64_t stride,
+                     uint8_t *dst) {
+  int64_t from = pt_dtype(c->type)->bytes, to = pt_dtype(written(c->type))->bytes;
+  for (int64_t i = 0; i < n; i++, src += c->width * from, dst += stride) {
+    pt_convert(dst, written(c->type), src, c->type, c->width);
+    for (int64_t w = 0; host_big() && w < c->width; w++)
+      for (int64_t a = w * to, b = a + to - 1; a < b; a++, b--) {
+        uint8_t swap = dst[a];
+        dst[a] = dst[b];
+        dst[b] = swap;
+      }
+  }
+}
+
+/* The same for cells of `bytes` bytes that are written as they are. */
+static void pack_plain(const uint8_t *src, int bytes, int64_t n, int64_t stride, uint8_t *dst) {
+  switch (bytes) {
+    case 1:
+      for (int64_t i = 0; i < n; i++) dst[i * stride] = src[i];
+      break;
+    case 2:
+      for (int64_t i = 0; i < n; i++) memcpy(dst + i * stride, src + 2 * i, 2);
+      break;
+    case 4:
+      for (int64_t i = 0; i < n; i++) memcpy(dst + i * stride, src + 4 * i, 4);
+      break;
+    default:
+      for (int64_t i = 0; i < n; i++) memcpy(dst + i * stride, src + 8 * i, 8);
+      break;
+  }
+}
+
 /* Rows first .. first + n - 1, stride bytes each, into buf. */
 static void pack(const struct pt_table *t, int64_t first, int64_t n, int64_t stride,
                  uint8_t *buf) {
   int64_t offset = 0;
   for (int k = 0; k < t->count; k++) {
     const struct pt_column *c = &t->col[k];
-    int64_t from = pt_dtype(c->type)->bytes, to = pt_dtype(written(c->type))->bytes;
-    const uint8_t *src = (const uint8_t *)c->data + first * c->width * from;
-    for (int64_t i = 0; i < n; i++, src += c->width * from) {
-      uint8_t *dst = buf + i * stride + offset;
-      pt_convert(dst, written(c->type), src, c->type, c->width);
-      for (int64_t w = 0; host_big() && w < c->width; w++, dst += to)
-        for (int64_t a = 0, b = to - 1; a < b; a++, b--) {
-          uint8_t swap = dst[a];
-          dst[a] = dst[b];
-          dst[b] = swap;
-        }
-    }
-    offset += to * c->width;
+    int64_t bytes = pt_dtype(c->type)->bytes;
+    const uint8_t *src = (const uint8_t *)c->data + first * c->width * bytes;
+    if (c->width == 1 && written(c->type) == c->type && !host_big())
+      pack_plain(src, (int)bytes, n, stride, buf + offset);
+    else
+      pack_any(c, src, n, stride, buf + offset);
+    offset += pt_dtype(written(c->type))->bytes * c->width;
   }
 }
 

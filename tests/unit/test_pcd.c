@@ -188,7 +188,8 @@ static void malformed(void **state) {
   refuse_text(XYZ "WIDTH 2\nHEIGHT 2\nPOINTS 3\nDATA ascii\n", PTV3_FORMAT, "POINTS 3");
   refuse_text(XYZ "WIDTH 1\nDATA text\n", PTV3_FORMAT, "DATA is");
   refuse_text("FIELDS _\nWIDTH 1\nDATA ascii\n1\n", PTV3_DATA, "padding");
-  refuse_text(XYZ "WIDTH 2\nDATA ascii\n1.5 2.5 3.5\n4 5\n", PTV3_FORMAT, "line 8 has 2 fields");
+  refuse_text(XYZ "WIDTH 2\nDATA ascii\n1.5 2.5 3.5\n4 5\n", PTV3_FORMAT,
+              "line 8 has 2 fields");
   refuse_text(XYZ "WIDTH 2\nDATA ascii\n1 2 3\n4 5 6 7\n", PTV3_FORMAT, "line 8 has 4 fields");
   refuse_text(XYZ "WIDTH 2\nDATA ascii\n1 2 3\n4 5 z\n", PTV3_FORMAT, "\"z\" is not a number");
 }
