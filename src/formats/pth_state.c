@@ -1,5 +1,6 @@
 /* pth_state.c - from an unpickled checkpoint to named tensors; see pth.h. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "pth.h"
@@ -299,12 +300,31 @@ static int copy_name(struct state *s, const char *name, int64_t n, const char **
   return PTV3_OK;
 }
 
+/* What a value is, in words: a numpy number or a tensor says more than its class. */
+static void value_text(struct state *s, pt_pref v, char text[static 160]) {
+  char shape[192];
+  double d;
+  struct pt_tensor x;
+  enum found found;
+  struct state quiet = *s;
+  quiet.err = NULL;
+  pt_pickle_kind_text(s->p, v, text);
+  if (pt_pnode(s->p, v)->kind != PT_PK_OBJECT) return;
+  if (read_number(s, v, &d))
+    snprintf(text, 160, "%.9g", d);
+  else if (read_tensor(&quiet, v, "", 0, &x, &found) == PTV3_OK && found == FOUND)
+    snprintf(text, 160, "%s tensor %.120s", pt_dtype(x.type)->safetensors,
+             pt_shape_text(&x, shape));
+  else if (strncmp(text, "torch._utils._rebuild_", 22) == 0)
+    snprintf(text, 160, "tensor of a kind that is not read");
+}
+
 static int add_extra(struct state *s, pt_pref key, pt_pref value) {
   const struct pt_pnode *k = pt_pnode(s->p, key);
   char kind[160], text[160];
   bool is_text = k->kind == PT_PK_STR;
   if (s->t->extras >= MOST_EXTRAS) return PTV3_OK;
-  pt_pickle_kind_text(s->p, value, text);
+  value_text(s, value, text);
   if (is_text)
     return pt_tensors_push_extra(s->t, k->str.s, pt_min(k->str.n, 200), text, s->err);
   pt_pickle_kind_text(s->p, key, kind);

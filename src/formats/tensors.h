@@ -27,7 +27,7 @@ struct pt_tensor {
 
 /* Something in the file that is not a weight: a top-level key of the pickle ("optimizer",
  * "dict of 2"), an entry of safetensors' __metadata__ (its key and its text), or an entry
- * of the state_dict that is not a dense tensor. */
+ * of the state_dict that is not a dense tensor. A .pth lists at most the first 1000. */
 struct pt_extra {
   const char *key;
   const char *text;

@@ -54,6 +54,7 @@ static void reference_files_are_bit_exact(void **state) {
     if (i == 1) {
       assert_true(t.best == 0.7312);
       assert_string_equal(pt_tensors_extra(&t, "optimizer"), "dict of 2");
+      assert_string_equal(pt_tensors_extra(&t, "best_metric_value"), "0.7312");
     }
     pt_tensors_free(&t);
     pt_tensors_free(&want);
