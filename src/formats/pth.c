@@ -101,7 +101,8 @@ static int keep_inflated(struct pt_tensors *t, struct pt_zip *z, struct ptv3_err
   return status;
 }
 
-static int read_zip(struct pt_tensors *t, struct pt_cursor file, struct ptv3_error *err) {
+static int read_zip(struct pt_tensors *t, struct pt_cursor file, const char *part,
+                    struct ptv3_error *err) {
   struct archive a = {0};
   struct pt_pickle p = {0};
   int status = pt_zip_open(&a.zip, t->mem, file, err);
@@ -119,7 +120,7 @@ static int read_zip(struct pt_tensors *t, struct pt_cursor file, struct ptv3_err
     status = pt_pickle_read(&p, t->mem, &c, err);
   }
   const struct pt_storages storages = {&a, zip_storage};
-  if (!status) status = pt_state_read(t, &p, &storages, &file, err);
+  if (!status) status = pt_state_read(t, &p, &storages, &file, part, err);
   if (!status) status = keep_inflated(t, &a.zip, err);
   pt_pickle_free(&p);
   pt_zip_close(&a.zip);
@@ -245,7 +246,8 @@ static int read_legacy_head(struct pt_mem *mem, struct pt_cursor *c, struct ptv3
   return PTV3_OK;
 }
 
-static int read_legacy(struct pt_tensors *t, struct pt_cursor c, struct ptv3_error *err) {
+static int read_legacy(struct pt_tensors *t, struct pt_cursor c, const char *part,
+                       struct ptv3_error *err) {
   struct legacy l = {.file = c};
   struct pt_pickle p = {0}, keys = {0};
   t->format = PT_TENSORS_PTH_LEGACY;
@@ -255,7 +257,7 @@ static int read_legacy(struct pt_tensors *t, struct pt_cursor c, struct ptv3_err
   if (!status) status = list_storages(&l, t->mem, &p, err);
   if (!status) status = place_storages(&l, &keys, &c, err);
   const struct pt_storages storages = {&l, legacy_storage};
-  if (!status) status = pt_state_read(t, &p, &storages, &l.file, err);
+  if (!status) status = pt_state_read(t, &p, &storages, &l.file, part, err);
   pt_free(t->mem, l.item);
   pt_pickle_free(&keys);
   pt_pickle_free(&p);
@@ -267,6 +269,7 @@ bool pt_pth_probe(const struct pt_cursor *c) {
          (c->size > 10 && memcmp(c->data, "L119547037", 10) == 0);
 }
 
-int pt_pth_read(struct pt_tensors *t, struct pt_cursor file, struct ptv3_error *err) {
-  return pt_zip_probe(&file) ? read_zip(t, file, err) : read_legacy(t, file, err);
+int pt_pth_read(struct pt_tensors *t, struct pt_cursor file, const char *part,
+                struct ptv3_error *err) {
+  return pt_zip_probe(&file) ? read_zip(t, file, part, err) : read_legacy(t, file, part, err);
 }

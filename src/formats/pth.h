@@ -14,8 +14,10 @@
 bool pt_pth_probe(const struct pt_cursor *file);
 
 /* Fills the set (made by pt_tensors_init); tensors point into the bytes. On failure the
- * set may hold part of the file and is to be freed. */
-int pt_pth_read(struct pt_tensors *t, struct pt_cursor file, struct ptv3_error *err);
+ * set may hold part of the file and is to be freed. part: NULL for the weights, or the
+ * top-level key of something else (see pt_tensors_open_part). */
+int pt_pth_read(struct pt_tensors *t, struct pt_cursor file, const char *part,
+                struct ptv3_error *err);
 
 /* ---- between pth.c and pth_state.c ---- */
 
@@ -40,9 +42,9 @@ struct pt_storage_ref {
 /* Reads a persistent id; false if it is none that torch.save writes. */
 bool pt_storage_ref(const struct pt_pickle *p, pt_pref v, struct pt_storage_ref *ref);
 
-/* Adds the weights and the extras of an unpickled checkpoint to the set. */
+/* Adds the weights (part NULL) or a part, and the extras, of an unpickled checkpoint. */
 int pt_state_read(struct pt_tensors *t, const struct pt_pickle *p,
                   const struct pt_storages *storages, const struct pt_cursor *file,
-                  struct ptv3_error *err);
+                  const char *part, struct ptv3_error *err);
 
 #endif

@@ -12,6 +12,7 @@ struct state {
   const struct pt_storages *storages;
   const struct pt_cursor *file;
   int64_t name_bytes; /* of all names so far */
+  int64_t visits;     /* values of a part looked at so far */
   struct ptv3_error *err;
 };
 
@@ -375,13 +376,108 @@ static int no_weights(struct state *s, pt_pref root) {
                  s->file->name, pt_pickle_kind_text(s->p, root, text));
 }
 
+/* ---- another part of the file ---- */
+
+#define PATH_MAX_BYTES 512
+#define DEPTH_MAX 8
+
+struct path {
+  char text[PATH_MAX_BYTES];
+  int64_t n;
+};
+
+/* A value that is no container. Numbers are given in full. */
+static int add_leaf(struct state *s, const struct path *at, pt_pref v) {
+  char text[160];
+  double d;
+  const struct pt_pnode *n = pt_pnode(s->p, v);
+  if (n->kind == PT_PK_FLOAT || (n->kind == PT_PK_OBJECT && read_number(s, v, &d)))
+    snprintf(text, sizeof text, "%.17g", n->kind == PT_PK_FLOAT ? n->f : d);
+  else
+    pt_pickle_kind_text(s->p, v, text);
+  return pt_tensors_push_extra(s->t, at->text, at->n, text, s->err);
+}
+
+static int add_named(struct state *s, const struct path *at, struct pt_tensor x) {
+  struct ptv3_error e = {0};
+  struct pt_tensor *slot = NULL;
+  char *copy = pt_strndup(s->t->mem, at->text, at->n, &e);
+  if (copy && pt_tensors_own(s->t, copy, &e) == PTV3_OK) slot = pt_tensors_push(s->t, &e);
+  if (slot) {
+    *slot = x;
+    slot->name = copy;
+  } else if (s->err) {
+    *s->err = e;
+  }
+  return e.status;
+}
+
+/* Adds ".key" to a path; false if it gets too long. */
+static bool path_add(const struct pt_pickle *p, struct path *at, pt_pref key, int64_t index) {
+  char text[160];
+  const struct pt_pnode *k = pt_pnode(p, key);
+  const char *s = text;
+  if (index >= 0)
+    snprintf(text, sizeof text, "%lld", (long long)index);
+  else if (k->kind != PT_PK_STR)
+    pt_pickle_kind_text(p, key, text);
+  int64_t n = (int64_t)strlen(text);
+  if (index < 0 && k->kind == PT_PK_STR) s = k->str.s, n = k->str.n;
+  if (at->n + n + 2 > PATH_MAX_BYTES || memchr(s, 0, (size_t)n)) return false;
+  if (at->n) at->text[at->n++] = '.';
+  memcpy(at->text + at->n, s, (size_t)n);
+  at->n += n;
+  return true;
+}
+
+/* Values can be shared, so that few bytes describe a huge tree: no more values are visited
+ * than the pickle has bytes. */
+static int walk(struct state *s, struct path *at, pt_pref v, int depth) {
+  const struct pt_pickle *p = s->p;
+  const struct pt_pnode *n = pt_pnode(p, v);
+  struct pt_tensor x;
+  enum found found;
+  int status = read_tensor(s, v, at->text, (int)at->n, &x, &found);
+  if (status) return status;
+  if (found == FOUND) return add_named(s, at, x);
+  bool pairs = n->kind == PT_PK_DICT || (n->kind == PT_PK_OBJECT && n->o.items.count);
+  bool list = n->kind == PT_PK_LIST || n->kind == PT_PK_TUPLE;
+  if (!pairs && !list) return add_leaf(s, at, v);
+  int64_t length = at->n, index = 0;
+  for (uint32_t c = n->o.items.first; c && !status; c = p->cell[c].next) {
+    pt_pref key = p->cell[c].value;
+    if (pairs && !(c = p->cell[c].next)) break;
+    if (++s->visits > p->bytes || depth == DEPTH_MAX ||
+        !path_add(p, at, key, list ? index++ : -1))
+      return pt_fail(s->err, PTV3_UNSUPPORTED, "'%s': the values under '%.*s' nest too deeply",
+                     s->file->name, (int)at->n, at->text);
+    status = walk(s, at, p->cell[c].value, depth + 1);
+    at->n = length;
+  }
+  return status;
+}
+
+static int read_part(struct state *s, const char *part) {
+  pt_pref v;
+  struct path at = {.n = 0};
+  if (!pt_pickle_get(s->p, s->p->root, part, &v))
+    return pt_fail(s->err, PTV3_DATA, "'%s' has no '%s'", s->file->name, part);
+  int status = walk(s, &at, v, 0);
+  if (status) return status;
+  read_metrics(s, s->p->root);
+  return pt_tensors_index(s->t, s->file->name, s->err);
+}
+
+/* ---- the checkpoint ---- */
+
 int pt_state_read(struct pt_tensors *t, const struct pt_pickle *p,
                   const struct pt_storages *storages, const struct pt_cursor *file,
-                  struct ptv3_error *err) {
+                  const char *part, struct ptv3_error *err) {
   static const char *const keys[] = {"state_dict", "model_state_dict", "model"};
-  struct state s = {t, p, storages, file, 0, err};
+  struct state s = {t, p, storages, file, 0, 0, err};
   pt_pref weights = p->root, v;
   const char *key = NULL;
+  if (part) return read_part(&s, part);
   for (size_t i = 0; i < 3 && !key; i++)
     if (pt_pickle_get(p, p->root, keys[i], &v) && is_dict(p, v)) {
       key = keys[i];

@@ -64,7 +64,14 @@ struct pt_tensors {
 int pt_tensors_open(struct pt_tensors *t, struct pt_mem *mem, const char *path,
                     struct ptv3_error *err);
 
-/* The same from bytes that the caller keeps alive as long as the set. */
+/* Opens what a .pth keeps under a top-level key other than the weights ("optimizer"):
+ * tensors are named by their path ("state.0.exp_avg"), everything else is an extra with its
+ * path and value ("param_groups.0.lr", "0.001"; numbers in full). PTV3_DATA if the file
+ * does not have the key. */
+int pt_tensors_open_part(struct pt_tensors *t, struct pt_mem *mem, const char *path,
+                         const char *key, struct ptv3_error *err);
+
+/* As pt_tensors_open, from bytes that the caller keeps alive as long as the set. */
 int pt_tensors_read(struct pt_tensors *t, struct pt_mem *mem, struct pt_cursor bytes,
                     struct ptv3_error *err);
 

@@ -32,7 +32,7 @@ static int fail_unknown(const struct pt_cursor *c, struct ptv3_error *err) {
 
 static int read_any(struct pt_tensors *t, struct pt_cursor c, struct ptv3_error *err) {
   if (pt_safetensors_probe(&c)) return pt_safetensors_read(t, c, err);
-  if (pt_pth_probe(&c)) return pt_pth_read(t, c, err);
+  if (pt_pth_probe(&c)) return pt_pth_read(t, c, NULL, err);
   return fail_unknown(&c, err);
 }
 
@@ -44,12 +44,26 @@ int pt_tensors_read(struct pt_tensors *t, struct pt_mem *mem, struct pt_cursor b
   return status;
 }
 
+static int read_part(struct pt_tensors *t, struct pt_cursor c, const char *key,
+                     struct ptv3_error *err) {
+  if (!pt_pth_probe(&c))
+    return pt_fail(err, PTV3_DATA, "'%s' is no .pth, so it has no '%s' beside the weights",
+                   c.name, key);
+  return pt_pth_read(t, c, key, err);
+}
+
 int pt_tensors_open(struct pt_tensors *t, struct pt_mem *mem, const char *path,
                     struct ptv3_error *err) {
+  return pt_tensors_open_part(t, mem, path, NULL, err);
+}
+
+int pt_tensors_open_part(struct pt_tensors *t, struct pt_mem *mem, const char *path,
+                         const char *key, struct ptv3_error *err) {
   struct ptv3_error e = {0};
   pt_tensors_init(t, mem);
   if (!(t->path = pt_strdup(mem, path, &e)) || pt_map_open(&t->map, t->path, &e) ||
-      read_any(t, pt_cursor_of(&t->map), &e)) {
+      (key ? read_part(t, pt_cursor_of(&t->map), key, &e)
+           : read_any(t, pt_cursor_of(&t->map), &e))) {
     pt_tensors_free(t);
     if (err) *err = e;
   }

@@ -12,13 +12,13 @@ static int find(void *user, const char *key, int64_t n, const uint8_t **data, in
 }
 
 static void read_state(struct pt_mem *mem, const struct pt_pickle *p,
-                       const struct pt_cursor *file) {
+                       const struct pt_cursor *file, const char *part) {
   uint8_t *bytes = pt_zalloc(mem, 64, 1, PT_MEM_OTHER, NULL);
   struct pt_storages storages = {bytes, find};
   struct pt_tensors t;
   struct ptv3_error err;
   pt_tensors_init(&t, mem);
-  if (bytes && pt_state_read(&t, p, &storages, file, &err) == 0)
+  if (bytes && pt_state_read(&t, p, &storages, file, part, &err) == 0)
     for (int64_t i = 0; i < t.count && i < 100; i++) {
       static float out[4096];
       if (t.item[i].count <= 4096) pt_tensor_copy_f32(&t.item[i], out);
@@ -37,7 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (pt_pickle_read(&p, &mem, &c, &err) == 0) {
     char text[160];
     for (int64_t i = 0; i < p.nodes; i++) pt_pickle_kind_text(&p, (pt_pref)i, text);
-    read_state(&mem, &p, &c);
+    read_state(&mem, &p, &c, NULL);
+    read_state(&mem, &p, &c, "optimizer");
     pt_pickle_free(&p);
   }
   if (mem.used != 0) __builtin_trap(); /* a leak */

@@ -95,6 +95,33 @@ static void small_files_agree(void **state) {
   }
 }
 
+static void other_parts_read(void **state) {
+  (void)state;
+  struct pt_mem mem;
+  struct pt_tensors t;
+  struct ptv3_error err = {0};
+  pt_mem_init(&mem, 0);
+  static const char *const files[] = {CORPUS "zip_p4.pth", CORPUS "legacy.pth"};
+  for (int i = 0; i < 2; i++) {
+    if (pt_tensors_open_part(&t, &mem, files[i], "optimizer", &err))
+      fail_msg("%s", err.message);
+    assert_int_equal(t.count, 0);
+    assert_string_equal(pt_tensors_extra(&t, "lr"), "0.10000000000000001");
+    assert_int_equal(t.epoch, 7);
+    pt_tensors_free(&t);
+    assert_int_equal(pt_tensors_open_part(&t, &mem, files[i], "scaler", &err), PTV3_DATA);
+  }
+  if (pt_is_dir(REFERENCE)) {
+    if (pt_tensors_open_part(&t, &mem, REFERENCE "micro_module_full.pth", "optimizer", &err))
+      fail_msg("%s", err.message);
+    assert_int_equal(pt_tensors_find(&t, "state.0.exp_avg")->type, PT_F32);
+    assert_non_null(pt_tensors_find(&t, "state.7.exp_avg_sq"));
+    assert_non_null(pt_tensors_extra(&t, "param_groups.1.lr"));
+    pt_tensors_free(&t);
+  }
+  assert_int_equal(mem.used, 0);
+}
+
 static void damage_is_refused(void **state) {
   (void)state;
   every_prefix_fails(CORPUS "zip_p2.pth");
@@ -255,6 +282,34 @@ static void archives_are_checked(void **state) {
   zip_expect(&m, PTV3_FORMAT, "checksum");
 }
 
+/* Five levels of 100 references to the level below: 10^10 values in 1 KB. */
+static void shared_values_are_not_walked_forever(void **state) {
+  (void)state;
+  uint8_t b[2048] = "}X\x09\0\0\0optimizer]q\0000";
+  int64_t n = 19;
+  for (uint8_t level = 0; level < 5; level++) {
+    b[n++] = '(';
+    for (int i = 0; i < 100; i++) b[n++] = 'h', b[n++] = level;
+    const uint8_t end[] = {'t', 'q', (uint8_t)(level + 1), '0'};
+    memcpy(b + n, end, 4);
+    n += 4;
+  }
+  memcpy(b + n, "h\5s.", 4);
+  n += 4;
+  struct made m;
+  struct pt_tensors t;
+  struct ptv3_error err = {0};
+  zip_start(&m);
+  zip_add(&m, "a/data.pkl", b, n);
+  pt_zip_end(&m.zip);
+  assert_int_equal(pt_out_commit(&m.out, NULL), 0);
+  assert_int_equal(pt_tensors_open_part(&t, &m.mem, out_path, "optimizer", &err),
+                   PTV3_UNSUPPORTED);
+  assert_non_null(strstr(err.message, "nest too deeply"));
+  assert_int_equal(m.mem.used, 0);
+  unlink(out_path);
+}
+
 /* ---- writing ---- */
 
 static const float some[6] = {1, -2.5f, 3e-5f, 65504, 1e30f, 0};
@@ -402,11 +457,13 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(reference_files_are_bit_exact),
       cmocka_unit_test(small_files_agree),
+      cmocka_unit_test(other_parts_read),
       cmocka_unit_test(damage_is_refused),
       cmocka_unit_test(allocations_fail_cleanly),
       cmocka_unit_test(mishaps_have_names),
       cmocka_unit_test(geometry_is_checked),
       cmocka_unit_test(archives_are_checked),
+      cmocka_unit_test(shared_values_are_not_walked_forever),
       cmocka_unit_test(writing_round_trips),
       cmocka_unit_test(writing_converts),
       cmocka_unit_test(writing_fails_cleanly),
