@@ -175,7 +175,8 @@ struct ptv3_model_options {
   int allow_missing_count;
 };
 
-/* Builds the network of config and fills it from weights, which may be freed afterwards.
+/* Builds the network of config and fills it from weights. weights may be freed afterwards,
+ * config is read until the model is freed.
  * Errors: PTV3_CONFIG, PTV3_MISMATCH, PTV3_UNSUPPORTED, PTV3_BUDGET. */
 PTV3_API int ptv3_model_create(struct ptv3_context *ctx, const struct ptv3_config *config,
                                const struct ptv3_weights *weights,
@@ -188,9 +189,11 @@ struct ptv3_model_info {
   int channels; /* input features a point */
   int stages;   /* levels of the encoder */
   int64_t parameters;
-  double grid_size;              /* metres, edge of a voxel */
-  const char *features;          /* what the input features are: "color,normal" */
+  double grid_size;  /* metres, edge of a voxel */
+  const char *needs; /* what a cloud has to bring besides coordinates: "color,normal" */
   const char *const *class_name; /* [classes], NULL where the configuration names none */
+  const uint8_t *las_code; /* [classes] LAS classification of each class: the configuration's
+                              las_codes, an addition of this project; NULL without it */
 };
 
 /* The pointers live as long as the model. */
@@ -198,19 +201,11 @@ PTV3_API void ptv3_model_get_info(const struct ptv3_model *model, struct ptv3_mo
 
 /* ---- prediction ---- */
 
-/* Features the model needs and the cloud lacks. */
-enum ptv3_fill {
-  PTV3_FILL_ERROR, /* refuse, naming them */
-  PTV3_FILL_ZERO,  /* zero, after the model's own normalisation, with a warning */
-  PTV3_FILL_MEAN   /* the middle of their range (grey, half intensity), with a warning */
-};
-
 struct ptv3_predict_options {
-  enum ptv3_fill fill;
-  bool estimate_normals; /* where the model needs normals and the cloud has none */
-  bool shuffle_orders;   /* draw the order of the curves as Pointcept does, from seed;
-                            otherwise the order is the configured one */
-  uint64_t seed;
+  bool shuffle_orders; /* draw the order of the curves as Pointcept does, from shuffle_seed;
+                          otherwise the configured order is used at every level */
+  uint64_t shuffle_seed;
+  uint64_t seed; /* of the draws of the transforms: which point stands for a voxel */
 };
 
 /* Classifies every point of a cloud: voxels are sampled as the configuration's validation
@@ -229,8 +224,11 @@ PTV3_API int ptv3_predict(struct ptv3_model *model, const struct ptv3_cloud *clo
 
 struct ptv3_eval_options {
   struct ptv3_predict_options predict;
-  const char *data_root; /* NULL: the configuration's data.val.data_root */
-  const char *split;     /* NULL: the configuration's data.val.split */
+  const char *data_root;   /* NULL: the configuration's data.val.data_root */
+  const char *split;       /* NULL: the configuration's data.val.split */
+  const char *const *fill; /* [fill_count], as in ptv3_cloud_options */
+  int fill_count;
+  bool estimate_normals;
 };
 
 /* Scores of one scene or of all: counts are Pointcept's intersection, union and target. */
@@ -266,8 +264,7 @@ struct ptv3_scores {
 /* Pointcept's validation protocol over a split: each scene is voxelised, predicted once,
  * carried back to its points, and counted; points labelled PTV3_IGNORE are left out.
  * Errors: as ptv3_predict; PTV3_IO where scenes cannot be read. */
-PTV3_API int ptv3_evaluate(struct ptv3_model *model, const struct ptv3_config *config,
-                           const struct ptv3_eval_options *options,
+PTV3_API int ptv3_evaluate(struct ptv3_model *model, const struct ptv3_eval_options *options,
                            struct ptv3_evaluation **out, struct ptv3_error *err);
 
 PTV3_API void ptv3_evaluation_free(struct ptv3_evaluation *evaluation);

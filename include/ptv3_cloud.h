@@ -16,6 +16,7 @@ extern "C" {
 #endif
 
 struct ptv3_context;
+struct ptv3_model;
 struct ptv3_cloud;
 
 /* The label of a point that has none; never counted in a score. */
@@ -45,10 +46,15 @@ PTV3_API int ptv3_cloud_create(struct ptv3_context *ctx, const struct ptv3_point
 /* ---- from files ---- */
 
 struct ptv3_cloud_options {
-  /* Which columns of the file are what, as "x=0,y=1,z=2,strength=3" or with the names the
-   * file has ("strength=Reflectance"); NULL: by their usual names. */
+  /* The model the cloud is for: features it needs must then be there, be estimated or be
+   * filled, and nothing else is read. NULL: everything that is there. */
+  const struct ptv3_model *model;
+  /* Which columns of a text or NPY file are what, "x=0,y=1,z=2,strength=3"; NULL: by their
+   * usual names and places. */
   const char *columns;
-  bool estimate_normals; /* from the 16 nearest points, where the file has none */
+  bool estimate_normals;   /* from the 16 nearest points, where the file has none */
+  const char *const *fill; /* [fill_count] "color=128,128,128": for features the file lacks */
+  int fill_count;
 };
 
 /* Reads a cloud: LAS or LAZ, PLY, PCD, NPY, XYZ text, KITTI .bin, or a folder in

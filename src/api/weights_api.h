@@ -8,7 +8,6 @@
 struct ptv3_weights {
   struct ptv3_context *ctx;
   struct pt_tensors set;
-  bool untrained; /* made by ptv3_weights_random */
 };
 
 #endif

@@ -122,7 +122,7 @@ static double size_from_density(const struct camera *c, const struct pt_render *
   for (int64_t i = 0; i < (int64_t)b->width * b->height; i++) b->depth[i] = INFINITY;
   if (!points) return 1;
   double size =
-      (c->distance > 0 ? 3.3 : 2.5) * sqrt((double)cells * CELL * CELL / (double)points);
+      (c->distance > 0 ? 2.9 : 2.5) * sqrt((double)cells * CELL * CELL / (double)points);
   double most = 0.012 * FINER * sqrt((double)b->width * b->height / (FINER * FINER));
   return fmin(fmax(size, 1.5 * FINER), fmax(most, 3 * FINER));
 }

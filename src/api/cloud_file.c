@@ -1,0 +1,173 @@
+/* cloud_file.c - public clouds from files, and labels from files. */
+#include <string.h>
+
+#include "channels.h"
+#include "cloud_api.h"
+#include "kitti.h"
+#include "load.h"
+#include "model_api.h"
+#include "npy.h"
+#include "read.h"
+
+enum { NEIGHBOURS = 16, FILLS = 16 };
+
+/* ---- clouds ---- */
+
+/* The usual channels that are in the table, for a caller who has no model in mind. */
+static int all_there(const struct pt_table *t, const char *want[3]) {
+  static const char *const usual[] = {"color", "normal", "strength"};
+  int n = 0;
+  for (int i = 0; i < 3; i++)
+    if (pt_find_source(t, usual[i]).width) want[n++] = usual[i];
+  return n;
+}
+
+static int read_fills(const struct ptv3_cloud_options *o, struct pt_fill fill[FILLS],
+                      struct ptv3_error *err) {
+  if (o->fill_count < 0 || o->fill_count > FILLS)
+    return pt_fail(err, PTV3_INVALID, "%d features to fill; up to %d are offered",
+                   o->fill_count, FILLS);
+  for (int i = 0; i < o->fill_count; i++) {
+    int status = pt_fill_parse(o->fill[i], &fill[i], err);
+    if (status) return status;
+  }
+  return PTV3_OK;
+}
+
+/* Takes the table. */
+static int from_table(struct ptv3_context *ctx, struct pt_table *t, const char *path,
+                      const struct ptv3_cloud_options *o, struct pt_cloud *c,
+                      struct ptv3_error *err) {
+  const char *usual[3];
+  struct pt_fill fill[FILLS];
+  struct pt_load load = {.labels = true,
+                         .fill = fill,
+                         .n_fill = o->fill_count,
+                         .normals = o->estimate_normals ? NEIGHBOURS : 0};
+  int status = read_fills(o, fill, err);
+  if (status) {
+    pt_table_free(t);
+    return status;
+  }
+  if (o->model) {
+    load.want = o->model->need;
+    load.n_want = o->model->needs;
+    load.grid_size = pt_pipeline_grid_size(&o->model->pipeline);
+  } else {
+    load.want = usual;
+    load.n_want = all_there(t, usual);
+  }
+  return pt_cloud_from_table(&ctx->env, t, path, pt_is_dir(path), &load, c, err);
+}
+
+static int load(struct ptv3_cloud *cloud, const char *path, const struct ptv3_cloud_options *o,
+                struct ptv3_error *err) {
+  struct pt_table t = {0};
+  struct pt_read_options read = {.columns = o->columns};
+  cloud->path = pt_strdup(pt_ctx_mem(cloud->ctx), path, err);
+  if (!cloud->path) return err->status;
+  int status = pt_table_read(&cloud->ctx->env, path, &read, &t, err);
+  if (status) return status;
+  return from_table(cloud->ctx, &t, cloud->path, o, &cloud->points, err);
+}
+
+int ptv3_cloud_load(struct ptv3_context *ctx, const char *path,
+                    const struct ptv3_cloud_options *options, struct ptv3_cloud **out,
+                    struct ptv3_error *err) {
+  if (out) *out = NULL;
+  if (!ctx || !path || !out)
+    return pt_api_null("ptv3_cloud_load", !ctx ? "ctx" : !path ? "path" : "out", err);
+  struct ptv3_error inner = {0};
+  struct ptv3_cloud_options o = options ? *options : (struct ptv3_cloud_options){0};
+  struct ptv3_cloud *cloud = pt_zalloc(pt_ctx_mem(ctx), 1, sizeof *cloud, PT_MEM_CLOUD, &inner);
+  int status = inner.status;
+  if (cloud) {
+    cloud->ctx = ctx;
+    status = load(cloud, path, &o, &inner);
+  }
+  if (status) {
+    ptv3_cloud_free(cloud);
+    if (err) *err = inner;
+    return status;
+  }
+  *out = cloud;
+  return PTV3_OK;
+}
+
+/* ---- labels ---- */
+
+/* The first column that holds labels; an .npy file has one column only. */
+static const struct pt_column *label_column(const struct pt_table *t) {
+  static const char *const names[] = {"prediction", "label",    "classification",
+                                      "segment",    "semantic", "class"};
+  for (int i = 0; i < 6; i++) {
+    const struct pt_column *c = pt_find_column(t, names[i]);
+    if (c && c->width == 1) return c;
+  }
+  return NULL;
+}
+
+static int take_labels(const struct pt_table *t, const struct pt_column *c, const char *path,
+                       int64_t n, int32_t *label, struct ptv3_error *err) {
+  if (!c) return pt_fail(err, PTV3_DATA, "'%s' has no column of labels", path);
+  if (t->n != n)
+    return pt_fail(err, PTV3_DATA, "'%s' has %lld labels, the cloud %lld points", path,
+                   (long long)t->n, (long long)n);
+  pt_convert(label, PT_I32, c->data, c->type, n);
+  return PTV3_OK;
+}
+
+static int labels_npy(struct ptv3_context *ctx, const char *path, int64_t n, int32_t *label,
+                      struct ptv3_error *err) {
+  struct pt_npy_array a;
+  int status = pt_npy_read(pt_ctx_mem(ctx), path, PT_MEM_OTHER, &a, err);
+  if (status) return status;
+  bool column = a.ndim == 1 || (a.ndim == 2 && a.shape[1] == 1);
+  if (!column)
+    status =
+        pt_fail(err, PTV3_DATA, "'%s' does not hold one label a point: it has %d dimensions",
+                path, a.ndim);
+  else if (a.shape[0] != n)
+    status = pt_fail(err, PTV3_DATA, "'%s' has %lld labels, the cloud %lld points", path,
+                     (long long)a.shape[0], (long long)n);
+  else
+    pt_convert(label, PT_I32, a.data, a.type, n);
+  pt_free(pt_ctx_mem(ctx), a.data);
+  return status;
+}
+
+static int labels_kitti(struct ptv3_context *ctx, const char *path, int64_t n, int32_t *label,
+                        struct ptv3_error *err) {
+  struct pt_map map;
+  int status = pt_map_open(&map, path, err);
+  if (status) return status;
+  struct pt_cursor cursor = pt_cursor_of(&map);
+  struct pt_table t;
+  pt_table_init(&t, pt_ctx_mem(ctx), n);
+  status = pt_kitti_labels(&ctx->env, &cursor, &t, err);
+  if (!status) status = take_labels(&t, label_column(&t), path, n, label, err);
+  pt_table_free(&t);
+  pt_map_close(&map);
+  return status;
+}
+
+static int labels_table(struct ptv3_context *ctx, const char *path, int64_t n, int32_t *label,
+                        struct ptv3_error *err) {
+  struct pt_table t = {0};
+  int status = pt_table_read(&ctx->env, path, NULL, &t, err);
+  if (status) return status;
+  status = take_labels(&t, label_column(&t), path, n, label, err);
+  pt_table_free(&t);
+  return status;
+}
+
+int ptv3_labels_load(struct ptv3_context *ctx, const char *path, int64_t n, int32_t *label,
+                     struct ptv3_error *err) {
+  if (!ctx || !path || !label)
+    return pt_api_null("ptv3_labels_load", !ctx ? "ctx" : !path ? "path" : "label", err);
+  char extension[16];
+  pt_extension(path, extension);
+  if (strcmp(extension, "npy") == 0) return labels_npy(ctx, path, n, label, err);
+  if (strcmp(extension, "label") == 0) return labels_kitti(ctx, path, n, label, err);
+  return labels_table(ctx, path, n, label, err);
+}

@@ -1,0 +1,24 @@
+/* model_api.h - what a public model is inside. */
+#ifndef PT_API_MODEL_H
+#define PT_API_MODEL_H
+
+#include "context.h"
+#include "forward.h"
+#include "pipeline.h"
+
+enum { PT_NEEDS = 16 };
+
+struct ptv3_model {
+  struct ptv3_context *ctx;
+  const struct pt_value *root; /* of the configuration, which outlives the model */
+  struct pt_model net;
+  struct pt_pipeline pipeline; /* data.val.transform */
+  const char *need[PT_NEEDS];  /* [needs] channels a cloud must bring */
+  int needs;
+  char needs_text[256];
+  const char **class_name; /* [classes] or NULL */
+  uint8_t *las_code;       /* [classes] or NULL */
+  int64_t parameters;
+};
+
+#endif
