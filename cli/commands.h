@@ -3,9 +3,11 @@
 #define CLI_COMMANDS_H
 
 /* X(name, summary) */
-#define COMMAND_LIST(X)                                      \
-  X(config, "show a configuration with its bases resolved") \
-  X(convert, "rewrite weights in another format")           \
+#define COMMAND_LIST(X)                                        \
+  X(render, "draw a cloud, its classes or its errors as PNG")  \
+  X(info, "show what a cloud, weights or configuration holds") \
+  X(config, "show a configuration with its bases resolved")    \
+  X(convert, "rewrite weights in another format")              \
   X(version, "show the version and what was built in")
 
 /* argv[0] is the command's name; returns an exit code of session.h. */

@@ -56,7 +56,9 @@ const char *term_count(double count, char buf[24]) {
 
 const char *term_time(double seconds, char buf[24]) {
   long s = seconds > 0 && seconds < 1e9 ? lround(seconds) : 0;
-  if (s >= 3600)
+  if (seconds > 0 && seconds < 9.95)
+    snprintf(buf, 24, "%.1f s", seconds);
+  else if (s >= 3600)
     snprintf(buf, 24, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
   else
     snprintf(buf, 24, "%ld:%02ld", s / 60, s % 60);

@@ -22,7 +22,7 @@ const char *term_plain(FILE *f);
 /* Columns UTF-8 text takes on a terminal. */
 int term_width(const char *text);
 
-/* "12.3 MiB", "1.2 M", "0:07", "1:02:03" */
+/* "12.30 MiB", "1.2 M", "0.7 s", "0:12", "1:02:03" */
 const char *term_bytes(int64_t bytes, char buf[24]);
 const char *term_count(double count, char buf[24]);
 const char *term_time(double seconds, char buf[24]);

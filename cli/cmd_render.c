@@ -1,0 +1,129 @@
+/* cmd_render.c - ptv3 render: a cloud as a PNG picture. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "names.h"
+#include "session.h"
+
+struct request {
+  struct common common;
+  const char *out, *title, *columns, *prediction, *names, *config;
+  struct arg_list options;
+  int view, paint;
+  int64_t width, height;
+  double azimuth, elevation, point_size;
+  bool no_legend, no_shading;
+};
+
+static int draw(struct session *s, const struct request *q, const struct ptv3_cloud *cloud,
+                const int32_t *prediction, const struct names *names) {
+  struct ptv3_render_options o = {.width = (int)q->width,
+                                  .height = (int)q->height,
+                                  .view = (enum ptv3_view)q->view,
+                                  .paint = (enum ptv3_paint)q->paint,
+                                  .azimuth = q->azimuth,
+                                  .elevation = q->elevation,
+                                  .point_size = q->point_size,
+                                  .no_legend = q->no_legend,
+                                  .no_shading = q->no_shading,
+                                  .title = q->title,
+                                  .prediction = prediction,
+                                  .classes = names->count,
+                                  .class_name = names->count ? names->item : NULL};
+  if (ptv3_render_png(s->ctx, cloud, &o, q->out, &s->err)) return session_fail_write(s);
+  if (!q->common.quiet) {
+    progress_clear(&s->progress);
+    fprintf(stderr, "wrote %s\n", q->out);
+  }
+  return EXIT_FINE;
+}
+
+static int with_prediction(struct session *s, const struct request *q,
+                           const struct ptv3_cloud *cloud, const struct names *names) {
+  if (!q->prediction) return draw(s, q, cloud, NULL, names);
+  struct ptv3_cloud_info info;
+  ptv3_cloud_get_info(cloud, &info);
+  int32_t *label = malloc((size_t)info.n * sizeof *label);
+  int code = EXIT_BUDGET;
+  if (!label)
+    session_say(s, "the system has no more memory");
+  else if (ptv3_labels_load(s->ctx, q->prediction, info.n, label, &s->err))
+    code = session_fail(s);
+  else
+    code = draw(s, q, cloud, label, names);
+  free(label);
+  return code;
+}
+
+static int render(struct session *s, const struct request *q, const char *path) {
+  struct names names = {0};
+  int code = names_get(s, q->names, q->config, &q->options, &names);
+  if (code != EXIT_FINE) return code;
+  struct ptv3_cloud_options options = {.columns = q->columns};
+  struct ptv3_cloud *cloud;
+  if (ptv3_cloud_load(s->ctx, path, &options, &cloud, &s->err)) {
+    code = session_fail(s);
+  } else {
+    code = with_prediction(s, q, cloud, &names);
+    ptv3_cloud_free(cloud);
+  }
+  names_free(&names);
+  return code;
+}
+
+int cmd_render(int argc, char **argv) {
+  static const char *const views[] = {"top", "perspective", NULL};
+  static const char *const paints[] = {"auto",       "color", "height", "label",
+                                       "prediction", "error", NULL};
+  struct request q = {.width = 1280, .height = 960};
+  const struct arg table[] = {
+      {"output", 'o', ARG_TEXT, &q.out, "PNG", "the picture to write", NULL, 0},
+      {"view", 'v', ARG_CHOICE, &q.view, NULL, "from above or from the side (top)", views, 0},
+      {"by", 'b', ARG_CHOICE, &q.paint, "WHAT",
+       "what colours the points: auto, color, height,\nlabel, prediction or error (auto)",
+       paints, 0},
+      {"prediction", 'p', ARG_TEXT, &q.prediction, "FILE",
+       "predicted classes: .npy, .label, or the label\ncolumn of a .las, .ply or .pcd", NULL,
+       0},
+      {"names", 0, ARG_TEXT, &q.names, "A,B,...", "class names for the legend", NULL, 0},
+      {"config", 'c', ARG_TEXT, &q.config, "CONFIG", "take the class names from there", NULL,
+       0},
+      {"options", 0, ARG_PAIRS, &q.options, "KEY=VALUE...", "changes to CONFIG", NULL, 0},
+      {"width", 0, ARG_INT, &q.width, "PIXELS", "width of the picture (1280)", NULL, 16},
+      {"height", 0, ARG_INT, &q.height, "PIXELS", "height of the picture (960)", NULL, 16},
+      {"azimuth", 0, ARG_REAL, &q.azimuth, "DEGREES",
+       "direction of view, 0 north, 90 east (30)", NULL, 0},
+      {"elevation", 0, ARG_REAL, &q.elevation, "DEGREES", "above the horizon (40)", NULL, 0},
+      {"point-size", 0, ARG_REAL, &q.point_size, "PIXELS", "size of a point (by density)", NULL,
+       0},
+      {"title", 0, ARG_TEXT, &q.title, "TEXT", "words above the picture", NULL, 0},
+      {"no-legend", 0, ARG_FLAG, &q.no_legend, NULL, "points only", NULL, 0},
+      {"no-shading", 0, ARG_FLAG, &q.no_shading, NULL, "flat colours", NULL, 0},
+      {"columns", 0, ARG_TEXT, &q.columns, "SPEC", "which column is what, see predict", NULL,
+       0},
+      COMMON_ARGS(&q.common),
+      {0}};
+  const struct args args = {
+      "render",
+      "CLOUD -o PNG [options]",
+      "Draws a cloud from above or in perspective. Without --by: predicted\n"
+      "classes if given, else colours, else labels, else height.",
+      table,
+      1,
+      1};
+  struct arg_list files;
+  enum args_result r = args_read(&args, argc, argv, &files);
+  int code = r == ARGS_HELP ? EXIT_FINE : EXIT_USAGE;
+  if (r == ARGS_OK && !q.out) {
+    fprintf(stderr, "ptv3 render: -o PNG is missing\n");
+  } else if (r == ARGS_OK) {
+    struct session s;
+    code = session_open(&s, "render", &q.common);
+    if (code == EXIT_FINE) code = render(&s, &q, files.item[0]);
+    session_close(&s);
+  }
+  args_free_list(&files);
+  args_free_list(&q.options);
+  return code;
+}
