@@ -13,7 +13,7 @@ struct piece {
   int64_t rows, lines; /* in it; after the sum: before it */
 };
 
-static inline bool blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+static inline bool blank(char c) { return c == ' ' || c == '\t'; }
 
 static inline const char *skip_blanks(const char *p, const char *eol) {
   while (p < eol && blank(*p)) p++;
@@ -24,6 +24,13 @@ static const char *line_end(const struct pt_text *t, const char *p) {
   const char *end = (const char *)t->data + t->size;
   const char *eol = memchr(p, '\n', (size_t)(end - p));
   return eol ? eol : end;
+}
+
+/* The end of the line's text: a CR in front of the LF is not part of it. One in the middle
+ * is; a file whose lines end with CR alone must not pass for one long line. */
+static inline const char *text_end(const char *p, const char *eol) {
+  while (eol > p && eol[-1] == '\r') eol--;
+  return eol;
 }
 
 static bool is_row(const struct pt_text *t, const char *p, const char *eol) {
@@ -49,7 +56,7 @@ static struct piece count_piece(const struct pt_text *t, int64_t k) {
   for (const char *p = piece_start(t, k, &stop); p < stop; p = eol + 1) {
     eol = line_end(t, p);
     c.lines++;
-    c.rows += is_row(t, p, eol);
+    c.rows += is_row(t, p, text_end(p, eol));
   }
   return c;
 }
@@ -190,9 +197,10 @@ static int read_piece(const struct pt_text *t, int64_t k, struct piece before, i
                       const struct pt_text_field *field, int count, struct ptv3_error *err) {
   struct where w = {.t = t, .line = t->first_line + before.lines};
   int64_t row = before.rows;
-  const char *stop;
-  for (w.start = piece_start(t, k, &stop); w.start < stop && row < n; w.start = w.eol + 1) {
-    w.eol = line_end(t, w.start);
+  const char *stop, *eol;
+  for (w.start = piece_start(t, k, &stop); w.start < stop && row < n; w.start = eol + 1) {
+    eol = line_end(t, w.start);
+    w.eol = text_end(w.start, eol);
     if (is_row(t, w.start, w.eol)) {
       int status = read_row(&w, row++, field, count, err);
       if (status) return status;

@@ -31,7 +31,7 @@ struct start {
   int64_t fields; /* of the first line of points */
 };
 
-static bool blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+static bool blank(char c) { return c == ' ' || c == '\t'; }
 
 /* The next line that is not blank. */
 static bool next_line(struct pt_cursor *c, int64_t *number, struct line *l) {
@@ -41,6 +41,7 @@ static bool next_line(struct pt_cursor *c, int64_t *number, struct line *l) {
     if (!pt_line(c, &l->p, &n)) return false;
     l->number = ++*number;
     l->eol = l->p + n;
+    while (l->eol > l->p && l->eol[-1] == '\r') l->eol--;
     while (l->p < l->eol && blank(*l->p)) l->p++;
   } while (l->p == l->eol);
   return true;

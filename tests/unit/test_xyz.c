@@ -47,6 +47,7 @@ static void delimiters(void **state) {
   expect("1 2 3\n4 5 6\n", NULL, "x y z", 2, 21);
   expect("1\t2\t3\r\n4\t5\t6", NULL, "x y z", 2, 21);
   expect("  1   2 \t 3  \n\n\n4 5 6\n  \n", NULL, "x y z", 2, 21);
+  expect("1 2 3\r\r\n4 5 6\r\n", NULL, "x y z", 2, 21);
   expect("1,2,3\n4 , 5 ,\t6\n", NULL, "x y z", 2, 21);
   expect("1;2;3\n4; 5; 6\n", NULL, "x y z", 2, 21);
   expect("1,2,3,\n4,5,6,\n", NULL, "x y z", 2, 21); /* a delimiter behind every field */
@@ -108,6 +109,7 @@ static void damaged(void **state) {
   refuse_text("a b\n1 2 3\n", PTV3_FORMAT, "has 2 names, line 2 has 3 fields");
   refuse_text("3\n1 2 3\n4 5 6\n", PTV3_FORMAT, "announces 3 points");
   refuse_text("9223372036854775807\n1 2 3\n4 5 6\n", PTV3_FORMAT, "announces");
+  refuse_text("1 2 3\r4 5 6\r", PTV3_FORMAT, "\"3\\x0d4\" is not a number"); /* not 5 fields */
   /* The byte that S3DIS is known for: Area_5, office_19, ceiling. */
   refuse_text(
       "1 2 3 4 5 6\n-22.07 9.43 2.55 185\x10"
