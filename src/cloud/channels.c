@@ -41,9 +41,12 @@ static const struct names *names_of(const char *channel) {
   return NULL;
 }
 
-const char *const *pt_column_names(const char *channel, const char *const own[2]) {
-  const struct names *n = names_of(channel);
-  return n ? n->one : own;
+void pt_column_wish(int *n, const char **name, int max, const char *channel) {
+  const struct names *of = names_of(channel);
+  if (!of && *n < max) name[(*n)++] = channel;
+  for (int i = 0; of && of->one[i] && *n < max; i++) name[(*n)++] = of->one[i];
+  for (int i = 0; of && of->many[i][0]; i++)
+    for (int p = 0; p < 3 && *n < max; p++) name[(*n)++] = of->many[i][p];
 }
 
 const struct pt_column *pt_find_column(const struct pt_table *t, const char *name) {

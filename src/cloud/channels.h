@@ -22,8 +22,8 @@ const struct pt_column *pt_find_column(const struct pt_table *t, const char *nam
 /* The numbers of a channel, from one column or from one a number. */
 struct pt_source pt_find_source(const struct pt_table *t, const char *channel);
 
-/* File names (without .npy) a channel may have in a Pointcept folder, NULL at the end. */
-const char *const *pt_column_names(const char *channel, const char *const own[2]);
+/* Appends to name[*n .. max-1] every column name the channel may be found under. */
+void pt_column_wish(int *n, const char **name, int max, const char *channel);
 
 /* "x, y, z, intensity": the table's columns, for messages; buf is returned. */
 const char *pt_columns_text(const struct pt_table *t, char *buf, int64_t size);

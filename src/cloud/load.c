@@ -170,7 +170,7 @@ static int missing(struct loader *l, const char *name, struct ptv3_error *err) {
     return pt_estimate_normals(l->env, l->c, l->opt->normals, err);
   return pt_fail(err, PTV3_DATA,
                  "'%s' has no channel '%s', which the model's features need; give it with "
-                 "--fill %s=%s%s. The file has: %s",
+                 "--fill %s=%s%s. Found: %s",
                  l->name, name, name,
                  normal                   ? "0,0,1"
                  : !strcmp(name, "color") ? "128,128,128"
@@ -186,6 +186,11 @@ static int load_wanted(struct loader *l, struct ptv3_error *err) {
     struct pt_source s = pt_find_source(l->t, name);
     st = s.width ? load_channel(l, name, &s, err) : missing(l, name, err);
   }
+  for (int i = 0; !st && i < l->opt->n_also; i++) {
+    const char *name = l->opt->also[i];
+    struct pt_source s = pt_find_source(l->t, name);
+    if (s.width && !pt_cloud_find(l->c, name)) st = load_channel(l, name, &s, err);
+  }
   return st;
 }
 
@@ -200,7 +205,7 @@ static int load_labels(struct loader *l, struct ptv3_error *err) {
     row = next_row(&l->clean, row);
     double v = pt_axis_at(&l->segment.part[0], row);
     int32_t label = v >= INT32_MIN && v <= INT32_MAX ? (int32_t)v : PT_LABEL_UNKNOWN;
-    if (map) label = label >= 0 && label < map->n ? map->to[label] : PT_LABEL_UNKNOWN;
+    if (map) label = label >= 0 && label < map->n ? map->to[label] : map->other;
     if (label == PT_LABEL_UNKNOWN)
       return pt_fail(err, PTV3_DATA, "'%s': the label %g of point %lld is not one of %s's",
                      l->name, v, (long long)row, map ? map->name : "this data set");
@@ -246,10 +251,12 @@ static int find_coord(struct loader *l, struct ptv3_error *err) {
 /* The columns whose NaNs matter: those of the wanted channels. */
 static int clean(struct loader *l, struct ptv3_error *err) {
   enum { MOST = 32 };
+  const struct pt_load *o = l->opt;
   const struct pt_column *used[MOST];
   int n = 0;
-  for (int i = 0; i < l->opt->n_want; i++) {
-    struct pt_source s = pt_find_source(l->t, l->opt->want[i]);
+  for (int i = 0; i < o->n_want + o->n_also; i++) {
+    struct pt_source s =
+        pt_find_source(l->t, i < o->n_want ? o->want[i] : o->also[i - o->n_want]);
     for (int p = 0; p < s.width && n < MOST; p++)
       if (!p || s.part[p].col != s.part[p - 1].col) used[n++] = s.part[p].col;
   }

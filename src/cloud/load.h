@@ -25,6 +25,7 @@
 
 #include "cloud.h"
 #include "env.h"
+#include "read.h"
 #include "table.h"
 
 /* A label of the file (0 .. n-1) to a class; PT_LABEL_UNKNOWN: the data set has no such. */
@@ -34,6 +35,7 @@ struct pt_label_map {
   const char *name; /* "SemanticKITTI", for messages */
   int32_t n;
   const int32_t *to; /* [n] class, or the ignored label */
+  int32_t other;     /* what labels outside 0 .. n-1 become */
 };
 
 /* --fill NAME=v or NAME=v,v,v */
@@ -46,6 +48,8 @@ struct pt_fill {
 struct pt_load {
   const char *const *want; /* [n_want] channels that must be there, besides coord */
   int n_want;
+  const char *const *also; /* [n_also] channels that are loaded where the file has them */
+  int n_also;
   bool labels;                    /* also "segment", where the file has it */
   const char *segment;            /* name of the column with the labels; NULL: see above */
   const struct pt_label_map *map; /* NULL: labels are classes already */
@@ -63,9 +67,10 @@ int pt_fill_parse(const char *text, struct pt_fill *fill, struct ptv3_error *err
 int pt_cloud_from_table(struct pt_env *env, struct pt_table *t, const char *name, bool as_is,
                         const struct pt_load *opt, struct pt_cloud *c, struct ptv3_error *err);
 
-/* Reads a file of any format known, or a folder with coord.npy in it. */
-int pt_cloud_load(struct pt_env *env, const char *path, const struct pt_load *opt,
-                  struct pt_cloud *c, struct ptv3_error *err);
+/* Reads a file of any format known (read.h), or a folder with coord.npy in it, of which only
+ * the arrays in use are read. read: NULL for none. */
+int pt_cloud_load(struct pt_env *env, const char *path, const struct pt_read_options *read,
+                  const struct pt_load *opt, struct pt_cloud *c, struct ptv3_error *err);
 
 /* PTV3_DATA naming the first label that is neither 0 .. classes-1 nor ignore, and how many
  * there are; a cloud without labels is fine. */

@@ -58,7 +58,7 @@ static void las_like(void **state) {
   add(&t, "Classification", PT_U8, 1, code);
   int32_t to[7] = {0};
   to[2] = 5, to[6] = -1;
-  const struct pt_label_map map = {"ASPRS", 7, to};
+  const struct pt_label_map map = {"ASPRS", 7, to, PT_LABEL_UNKNOWN};
   const char *want[] = {"color", "strength"};
   const struct pt_load opt = {.want = want, .n_want = 2, .labels = true, .map = &map};
   struct pt_cloud c;
@@ -210,7 +210,7 @@ static void unknown_label(void **state) {
   const float xyz[] = {0, 0, 0, 1, 0, 0};
   const uint16_t label[] = {1, 3};
   const int32_t to[] = {-1, 0, PT_LABEL_UNKNOWN, PT_LABEL_UNKNOWN};
-  const struct pt_label_map map = {"Mine", 4, to};
+  const struct pt_label_map map = {"Mine", 4, to, PT_LABEL_UNKNOWN};
   const struct pt_load opt = {.labels = true, .map = &map};
   pt_table_init(&t, &env.mem, 2);
   add(&t, "coord", PT_F32, 3, xyz), add(&t, "semantic", PT_U16, 1, label);

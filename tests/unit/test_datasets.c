@@ -1,0 +1,303 @@
+/* test_datasets.c - scenes of data sets: made here in a temporary folder, and real ones. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "dataset.h"
+#include "file.h"
+#include "npy.h"
+#include "pyconfig.h"
+
+static char root[200]; /* the temporary folder */
+
+static void make_dirs(const char *below) {
+  char path[400];
+  snprintf(path, sizeof path, "%s/%s", root, below);
+  for (char *p = path + strlen(root) + 1; *p; p++)
+    if (*p == '/') {
+      *p = 0;
+      mkdir(path, 0777);
+      *p = '/';
+    }
+  mkdir(path, 0777);
+}
+
+static void write_array(const char *below, const char *name, enum pt_dtype type, int64_t n,
+                        int64_t width, const void *data) {
+  struct pt_mem mem;
+  struct ptv3_error err;
+  pt_mem_init(&mem, 0);
+  char path[400];
+  snprintf(path, sizeof path, "%s/%s/%s.npy", root, below, name);
+  const int64_t shape[] = {n, width};
+  assert_int_equal(pt_npy_write(&mem, path, type, width > 1 ? 2 : 1, shape, data, &err), 0);
+}
+
+static void make_scene(const char *below, const char *segment, int32_t label) {
+  const float coord[] = {0, 0, 0, 1, 0, 0, 0, 1, 0};
+  const uint8_t color[] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+  const int16_t labels[] = {(int16_t)label, -1, 0};
+  make_dirs(below);
+  write_array(below, "coord", PT_F32, 3, 3, coord);
+  write_array(below, "color", PT_U8, 3, 3, color);
+  write_array(below, "pose", PT_F32, 4, 4, (float[16]){0});
+  if (segment) write_array(below, segment, PT_I16, 3, 1, labels);
+}
+
+static void write_bytes(const char *below, const void *data, size_t n) {
+  char path[400];
+  snprintf(path, sizeof path, "%s/%s", root, below);
+  FILE *f = fopen(path, "wb");
+  assert_non_null(f);
+  assert_int_equal(fwrite(data, 1, n, f), n);
+  fclose(f);
+}
+
+static int set_up(void **state) {
+  (void)state;
+  snprintf(root, sizeof root, "%s/ptv3-datasets-XXXXXX",
+           getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+  if (!mkdtemp(root)) return -1;
+  make_scene("s3dis/Area_5/office_2", "segment", 4);
+  make_scene("s3dis/Area_5/office_1", "segment", 3);
+  make_scene("s3dis/Area_1/hall", "segment", 2);
+  make_dirs("s3dis/empty/not_a_scene");
+  make_scene("scannet/val/scene0001_00", "segment20", 7);
+  make_scene("st3d/val/scene_1/room_2", "segment", 1);
+  make_scene("st3d/val/other_1/room_2", "segment", 1);
+  make_dirs("kitti/dataset/sequences/08/velodyne");
+  make_dirs("kitti/dataset/sequences/08/labels");
+  const float scan[] = {1, 2, 3, 0.5f, 4, 5, 6, 0.25f};
+  const uint32_t label[] = {252 | 9 << 16, 99};
+  write_bytes("kitti/dataset/sequences/08/velodyne/000003.bin", scan, sizeof scan);
+  write_bytes("kitti/dataset/sequences/08/labels/000003.label", label, sizeof label);
+  static const char list[] = "[\"Area_1/hall\", \"Area_5/office_2\"]";
+  write_bytes("s3dis/some.json", list, strlen(list));
+  write_bytes("s3dis/bad.json", "{}", 2);
+  static const char text[] = "0 0 0 255 0 0\n1 1 1 0 255 0\n";
+  make_dirs("files/val");
+  write_bytes("files/val/b.xyz", text, strlen(text));
+  write_bytes("files/val/readme.md", text, strlen(text));
+  return 0;
+}
+
+static int tear_down(void **state) {
+  (void)state;
+  char command[300];
+  snprintf(command, sizeof command, "rm -rf '%s'", root);
+  return system(command);
+}
+
+/* Opens D = dict(...) with data_root below the temporary folder. */
+static int open_set(struct pt_env *env, const char *dict, const char *below,
+                    struct pt_dataset *d, struct ptv3_error *err) {
+  char text[500], path[300];
+  snprintf(text, sizeof text, "D = %s\n", dict);
+  snprintf(path, sizeof path, "%s/%s", root, below);
+  struct pt_config config;
+  int st = pt_config_parse(env, text, (int64_t)strlen(text), "test.py", NULL, 0, &config, err);
+  assert_int_equal(st, 0);
+  st = pt_dataset_open(d, env, pt_get(config.root, "D"), path, err);
+  pt_config_free(&config);
+  return st;
+}
+
+static void check_scene(const char *dict, const char *below, int64_t count, const char *name,
+                        int32_t first_label) {
+  struct pt_env env;
+  pt_env_init(&env, 1, 0);
+  struct ptv3_error err;
+  struct pt_dataset d;
+  struct pt_cloud c;
+  if (open_set(&env, dict, below, &d, &err)) fail_msg("%s", err.message);
+  assert_int_equal(d.count, count);
+  assert_string_equal(d.scene[0].name, name);
+  const struct pt_load opt = {0};
+  if (pt_dataset_load(&d, &env, 0, &opt, &c, &err)) fail_msg("%s", err.message);
+  const struct pt_channel *segment = pt_cloud_find(&c, "segment");
+  assert_non_null(segment);
+  assert_int_equal(((const int32_t *)segment->data)[0], first_label);
+  pt_cloud_free(&c);
+  pt_dataset_free(&d);
+  assert_int_equal(env.mem.used, 0);
+}
+
+static void layouts(void **state) {
+  (void)state;
+  check_scene("dict(type='S3DISDataset', split='Area_5')", "s3dis", 2, "Area_5-office_1", 3);
+  check_scene("dict(type='DefaultDataset', split='Area_5')", "s3dis/", 2, "office_1", 3);
+  check_scene("dict(type='S3DISDataset', split=('Area_5', 'Area_1'))", "s3dis", 3,
+              "Area_1-hall", 2);
+  check_scene("dict(type='S3DISDataset', split='some.json')", "s3dis", 2, "Area_1-hall", 2);
+  check_scene("dict(type='ScanNetDataset', split='val')", "scannet", 1, "scene0001_00", 7);
+  check_scene("dict(type='Structured3DDataset', split='val')", "st3d", 1, "scene_1_room_2", 1);
+  check_scene("dict(type='SemanticKITTIDataset', split='val')", "kitti", 1, "08_000003", 0);
+  check_scene("dict(type='DefaultDataset', split='Area_5', learning_map={3: 11})", "s3dis", 2,
+              "office_1", 11);
+}
+
+static void refuse(const char *dict, const char *below, int status, const char *part) {
+  struct pt_env env;
+  pt_env_init(&env, 1, 0);
+  struct ptv3_error err;
+  struct pt_dataset d;
+  assert_int_equal(open_set(&env, dict, below, &d, &err), status);
+  if (!strstr(err.message, part)) fail_msg("'%s' does not say '%s'", err.message, part);
+  assert_int_equal(env.mem.used, 0);
+}
+
+static void refusals(void **state) {
+  (void)state;
+  refuse("dict(type='S3DISDataset', split='Area_9')", "s3dis", PTV3_DATA, "s3dis/Area_9'");
+  refuse("dict(type='S3DISDataset', split='empty')", "s3dis", PTV3_DATA, "no scenes in");
+  refuse("dict(type='S3DISDataset', split='bad.json')", "s3dis", PTV3_DATA, "JSON list");
+  refuse("dict(type='S3DISDataset', split=[])", "s3dis", PTV3_CONFIG, "no scenes");
+  refuse("dict(type='SemanticKITTIDataset', split='no')", "kitti", PTV3_CONFIG, "'no'");
+  refuse("dict(type='SemanticKITTIDataset', split='train')", "kitti", PTV3_DATA, "sequences");
+  refuse("dict(type='NuScenesDataset', split='val')", "kitti", PTV3_UNSUPPORTED, "pickled");
+  refuse("dict(type='NoSuchDataset', split='val')", "kitti", PTV3_UNSUPPORTED, "NoSuchDataset");
+  refuse("dict(split='val')", "kitti", PTV3_CONFIG, "type");
+}
+
+static void paths(void **state) {
+  (void)state;
+  struct pt_env env;
+  pt_env_init(&env, 1, 0);
+  struct ptv3_error err;
+  struct pt_dataset d;
+  struct pt_cloud c;
+  char path[400];
+  snprintf(path, sizeof path, "%s/files/val", root);
+  assert_int_equal(pt_dataset_of_path(&d, &env, path, &err), 0);
+  assert_int_equal(d.count, 1);
+  assert_string_equal(d.scene[0].name, "b");
+  const char *want[] = {"color"};
+  const struct pt_load opt = {.want = want, .n_want = 1};
+  if (pt_dataset_load(&d, &env, 0, &opt, &c, &err)) fail_msg("%s", err.message);
+  assert_int_equal(c.n, 2);
+  assert_true(pt_channel_at(pt_cloud_find(&c, "color"), 1, 1) == 255);
+  assert_null(pt_cloud_find(&c, "segment"));
+  pt_cloud_free(&c);
+  pt_dataset_free(&d);
+  snprintf(path, sizeof path, "%s/s3dis/Area_1/hall", root);
+  assert_int_equal(pt_dataset_of_path(&d, &env, path, &err), 0);
+  assert_string_equal(d.scene[0].name, "hall");
+  pt_dataset_free(&d);
+  snprintf(path, sizeof path, "%s/s3dis/nowhere", root);
+  assert_int_equal(pt_dataset_of_path(&d, &env, path, &err), PTV3_DATA);
+  assert_non_null(strstr(err.message, "nowhere"));
+  assert_int_equal(env.mem.used, 0);
+}
+
+static void no_memory(void **state) {
+  (void)state;
+  for (int64_t k = 1;; k++) {
+    struct pt_env env;
+    pt_env_init(&env, 1, 0);
+    struct ptv3_error err;
+    struct pt_dataset d;
+    struct pt_cloud c = {0};
+    struct pt_config config;
+    const char *text = "D = dict(type='SemanticKITTIDataset', split=['val'])";
+    assert_int_equal(
+        pt_config_parse(&env, text, (int64_t)strlen(text), "t", NULL, 0, &config, &err), 0);
+    env.mem.fail_at = env.mem.calls + k;
+    char path[300];
+    snprintf(path, sizeof path, "%s/kitti", root);
+    int st = pt_dataset_open(&d, &env, pt_get(config.root, "D"), path, &err);
+    const char *want[] = {"strength"};
+    const struct pt_load opt = {.want = want, .n_want = 1};
+    if (!st) st = pt_dataset_load(&d, &env, 0, &opt, &c, &err);
+    pt_config_free(&config);
+    pt_dataset_free(&d);
+    pt_cloud_free(&c);
+    assert_int_equal(env.mem.used, 0);
+    if (!st) break;
+    assert_true(k < 200);
+  }
+}
+
+/* Real scenes, where the folder is there: they load, with the labels of their classes. */
+static void real(void **state) {
+  (void)state;
+  static const struct {
+    const char *path, *want, *segment;
+    int classes; /* 0: not checked */
+  } sets[] = {{"../shared/data/s3dis/Area_3", "color", NULL, 13},
+              {"../shared/data/scannet/val", "color", "segment20", 20},
+              {"../shared/data/pandaset", "strength", NULL, 43},
+              {"../shared/data/aerial", "strength", NULL, 256}};
+  for (size_t s = 0; s < sizeof sets / sizeof *sets; s++) {
+    struct pt_env env;
+    pt_env_init(&env, 2, 0);
+    struct ptv3_error err;
+    struct pt_dataset d;
+    if (!pt_is_dir(sets[s].path)) {
+      printf("skipped: no %s\n", sets[s].path);
+      continue;
+    }
+    if (pt_dataset_of_path(&d, &env, sets[s].path, &err)) fail_msg("%s", err.message);
+    const struct pt_fill fill = {.name = "strength", .n = 1}; /* one scene has only colours */
+    const struct pt_load opt = {
+        .want = &sets[s].want, .n_want = 1, .fill = &fill, .n_fill = 1, .grid_size = 0.05};
+    d.segment = sets[s].segment;
+    for (int64_t i = 0; i < d.count; i++) {
+      struct pt_cloud c;
+      if (pt_dataset_load(&d, &env, i, &opt, &c, &err)) fail_msg("%s", err.message);
+      assert_true(c.n > 1000 && c.n <= c.n_input);
+      assert_non_null(pt_cloud_find(&c, "segment"));
+      if (pt_cloud_check_labels(&c, "segment", sets[s].classes, -1, d.scene[i].path, &err))
+        fail_msg("%s", err.message);
+      pt_cloud_free(&c);
+    }
+    pt_dataset_free(&d);
+    assert_int_equal(env.mem.used, 0);
+  }
+}
+
+static void real_kitti(void **state) {
+  (void)state;
+  struct pt_env env;
+  pt_env_init(&env, 2, 0);
+  struct ptv3_error err;
+  struct pt_dataset d;
+  struct pt_config config;
+  struct pt_cloud c;
+  const char *at = "../shared/data/semantickitti";
+  if (!pt_is_dir(at)) {
+    printf("skipped: no %s\n", at);
+    return;
+  }
+  const char *text = "D = dict(type='SemanticKITTIDataset', split='train')";
+  assert_int_equal(
+      pt_config_parse(&env, text, (int64_t)strlen(text), "t", NULL, 0, &config, &err), 0);
+  if (pt_dataset_open(&d, &env, pt_get(config.root, "D"), at, &err))
+    fail_msg("%s", err.message);
+  for (int64_t i = 0; i < d.count; i++) {
+    const char *want[] = {"strength"};
+    const struct pt_load opt = {.want = want, .n_want = 1, .grid_size = 0.05};
+    if (pt_dataset_load(&d, &env, i, &opt, &c, &err)) fail_msg("%s", err.message);
+    if (pt_cloud_check_labels(&c, "segment", 19, -1, d.scene[i].name, &err))
+      fail_msg("%s", err.message);
+    assert_true(c.n > 50000 && c.n == c.n_input);
+    pt_cloud_free(&c);
+  }
+  pt_dataset_free(&d);
+  pt_config_free(&config);
+  assert_int_equal(env.mem.used, 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(layouts),   cmocka_unit_test(refusals), cmocka_unit_test(paths),
+      cmocka_unit_test(no_memory), cmocka_unit_test(real),     cmocka_unit_test(real_kitti),
+  };
+  return cmocka_run_group_tests(tests, set_up, tear_down);
+}
