@@ -152,23 +152,23 @@ static int32_t *halve(struct level *l) {
 struct run {
   const char *only; /* one op, or NULL */
   const struct pt_kernels *k;
-  int threads;
+  int threads, tile;
   char *scratch;
   int64_t room; /* bytes of it */
 };
 
 #define TIME(r, op, args, rows, flops) \
   if (!(r)->only || !strcmp((r)->only, #op)) TIME_(r, op, args, rows, flops)
-#define TIME_(r, op, args, rows, flops)                                          \
-  do {                                                                           \
-    struct pt_exec exec = {(r)->threads, 0, (r)->scratch,                        \
-                           ((r)->k->op##_scratch(args, 0) + 63) / 64 * 64};      \
-    if (exec.scratch_stride * exec.threads > (r)->room) abort();                 \
-    double seconds;                                                              \
-    BEST(seconds, (r)->k->op(args, &exec));                                      \
-    printf("%-7s n %7lld c %4d  %8.3f ms  %7.0f krows/s  %6.1f GFLOP/s\n", #op,  \
-           (long long)(rows), c, 1e3 * seconds, 1e-3 * (double)(rows) / seconds, \
-           1e-9 * (double)(flops) / seconds);                                    \
+#define TIME_(r, op, args, rows, flops)                                             \
+  do {                                                                              \
+    struct pt_exec exec = {(r)->threads, (r)->tile, (r)->scratch,                   \
+                           ((r)->k->op##_scratch(args, (r)->tile) + 63) / 64 * 64}; \
+    if (exec.scratch_stride * exec.threads > (r)->room) abort();                    \
+    double seconds;                                                                 \
+    BEST(seconds, (r)->k->op(args, &exec));                                         \
+    printf("%-7s n %7lld c %4d  %8.3f ms  %7.0f krows/s  %6.1f GFLOP/s\n", #op,     \
+           (long long)(rows), c, 1e3 * seconds, 1e-3 * (double)(rows) / seconds,    \
+           1e-9 * (double)(flops) / seconds);                                       \
   } while (0)
 
 static int64_t pairs(const struct pt_voxels *v, int h) {
@@ -225,12 +225,13 @@ static void bench_level(const struct run *r, const struct level *l, int c, int u
   free(w1), free(w2), free(conv), free(x), free(y), free(up), free(v);
 }
 
-static void bench_ops(const struct pt_kernels *k, int threads, const char *only, int channels) {
+static void bench_ops(const struct pt_kernels *k, int threads, const char *only, int channels,
+                      int tile) {
   enum { SIDE = 240, MOST = SIDE * SIDE * 4 };
   struct made_voxel *v = made_room(MOST * (int64_t)sizeof *v);
   int32_t *coord = made_room(MOST * 12);
   const int64_t room = (int64_t)threads << 24;
-  struct run r = {only, k, threads, made_room(room), room};
+  struct run r = {only, k, threads, tile, made_room(room), room};
   int64_t offset[2] = {0, made_sort(v, made_surface(SIDE, v), coord)};
   free(v);
   printf("kernels %s, threads %d\n", k->name, threads);
@@ -249,6 +250,7 @@ static void bench_ops(const struct pt_kernels *k, int threads, const char *only,
 int main(int argc, char **argv) {
   const char *what = argc > 1 ? argv[1] : "all", *name = argc > 3 ? argv[3] : NULL;
   const int threads = argc > 2 ? atoi(argv[2]) : 1, channels = argc > 4 ? atoi(argv[4]) : 0;
+  const int tile = argc > 5 ? atoi(argv[5]) : 0;
   const struct pt_kernels *k = pt_kernel_table(name);
   if (!k || threads < 1) return fprintf(stderr, "no such kernels or threads\n"), 1;
   gemm_fn *gemm = pt_gemm_generic;
@@ -262,6 +264,6 @@ int main(int argc, char **argv) {
   }
   wall = threads > 1;
   const bool all = !strcmp(what, "ops") || !strcmp(what, "all");
-  if (strcmp(what, "gemm")) bench_ops(k, threads, all ? NULL : what, channels);
+  if (strcmp(what, "gemm")) bench_ops(k, threads, all ? NULL : what, channels, tile);
   return 0;
 }

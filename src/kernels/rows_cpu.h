@@ -22,11 +22,27 @@ PT_INLINE int64_t pt_floats(int64_t n) { return (n * (int64_t)sizeof(float) + 63
 /* Numbers of a row in the scratch: whole cache lines, so that no row shares one. */
 PT_INLINE int64_t pt_row_ld(int c) { return ((int64_t)c + 15) / 16 * 16; }
 
+/* The size, at most `rows`, of equal parts of n rows. */
+PT_INLINE int64_t pt_even(int64_t n, int64_t rows) {
+  if (n <= rows) return n > 0 ? n : 1;
+  const int64_t parts = (n + rows - 1) / rows;
+  return (n + parts - 1) / parts;
+}
+
 /* Rows a tile: the one asked for, or wish; less where n rows would not busy all threads. */
 PT_INLINE int64_t pt_tile_rows(int64_t n, int64_t wish, const struct pt_exec *x) {
-  int64_t share = (n + x->threads - 1) / x->threads, rows = x->tile > 0 ? x->tile : wish;
-  share = (share + 11) / 12 * 12;
+  const int64_t share = (n + x->threads - 1) / x->threads;
+  const int64_t rows = x->tile > 0 ? x->tile : wish;
   return rows < share ? rows : share > 0 ? share : 1;
+}
+
+/* Rows of blocks a turn of a convolution with tiles of `cap` rows: a few tiles, so that most
+ * are full, but at least a few turns a thread. */
+PT_INLINE int64_t pt_conv_run(int64_t n, int64_t cap, const struct pt_exec *x) {
+  int64_t run = n / (8 * (int64_t)x->threads);
+  if (run > 4 * cap) run = 4 * cap;
+  if (run < cap) run = pt_even((n + x->threads - 1) / x->threads, cap);
+  return run;
 }
 
 /* gelu(x) = max(x, 0) - |x| Q(|x|), Q(t) = erfc(t / sqrt 2) / 2 = 2^P(t). P is a minimax

@@ -47,9 +47,7 @@ PT_INLINE pt_v pt_vpow2n(pt_v n) {
 /* y 2^n for whole n, where that is an ordinary number. */
 PT_INLINE pt_v pt_vscale(pt_v y, pt_v n) { return _mm512_scalef_ps(y, n); }
 /* The first n lanes, 0 <= n; the others are 0 and not read, or not written. */
-PT_INLINE __mmask16 pt_vmask_(int n) {
-  return n >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
-}
+PT_INLINE __mmask16 pt_vmask_(int n) { return (__mmask16)(n >= 16 ? 0xffffu : (1u << n) - 1); }
 PT_INLINE pt_v pt_vload_n(const float *p, int n) {
   return _mm512_maskz_loadu_ps(pt_vmask_(n), p);
 }
@@ -86,7 +84,12 @@ PT_INLINE __m256i pt_vmask_(int n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 PT_INLINE pt_v pt_vload_n(const float *p, int n) { return _mm256_maskload_ps(p, pt_vmask_(n)); }
-PT_INLINE void pt_vstore_n(float *p, pt_v v, int n) { _mm256_maskstore_ps(p, pt_vmask_(n), v); }
+PT_INLINE void pt_vstore_n(float *p, pt_v v, int n) {
+  if (n >= 8)
+    pt_vstore(p, v);
+  else
+    _mm256_maskstore_ps(p, pt_vmask_(n), v);
+}
 
 #else
 
@@ -123,12 +126,14 @@ PT_INLINE pt_v pt_vpow2n(pt_v n) {
 }
 PT_INLINE pt_v pt_vscale(pt_v y, pt_v n) { return y * pt_vpow2n(n); }
 PT_INLINE pt_v pt_vload_n(const float *p, int n) {
+  if (n >= 4) return pt_vload(p);
   float t[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-  for (int i = 0; i < 4 && i < n; i++) t[i] = p[i];
+  for (int i = 0; i < n; i++) t[i] = p[i];
   return pt_vload(t);
 }
 PT_INLINE void pt_vstore_n(float *p, pt_v v, int n) {
-  for (int i = 0; i < 4 && i < n; i++) p[i] = v[i];
+  if (n >= 4) pt_vstore(p, v);
+  for (int i = 0; n < 4 && i < n; i++) p[i] = v[i];
 }
 
 #endif

@@ -14,7 +14,7 @@ enum { PART_ROWS = 48 }; /* of the Linear at a time */
 int64_t PT_FN(pt_cpe_scratch)(const struct pt_cpe *a, int tile);
 void PT_FN(pt_cpe)(const struct pt_cpe *a, const struct pt_exec *x);
 
-static int wished_rows(const struct pt_cpe *a) { return a->c <= 64 ? 256 : 512; }
+static int wished_rows(const struct pt_cpe *a) { return a->c <= 256 ? 384 : 512; }
 
 static struct pt_conv conv_of(const struct pt_cpe *a, int cap) {
   return (struct pt_conv){a->vox, 3, a->c, a->c, a->in, a->conv_w, a->conv_bias, cap};
@@ -59,7 +59,7 @@ static void done(const void *op, int64_t first, int rows, float *y, char *scratc
 void PT_FN(pt_cpe)(const struct pt_cpe *a, const struct pt_exec *x) {
   const struct pt_conv v = conv_of(a, x->tile > 0 ? x->tile : wished_rows(a));
   const struct pt_conv_sink sink = {place, done, a, pt_row_ld(a->c)};
-  const int64_t run = pt_tile_rows(a->n, v.cap, x);
+  const int64_t run = pt_conv_run(a->n, v.cap, x);
 #pragma omp parallel for num_threads(x->threads) schedule(dynamic)
   for (int64_t r = 0; r < a->n; r += run) {
     char *scratch = pt_scratch(x);

@@ -6,7 +6,7 @@
 #include "isa.h"
 #include "rows_cpu.h"
 
-enum { TILE_ROWS = 128 };
+enum { TILE_ROWS = 256 };
 
 int64_t PT_FN(pt_embed_scratch)(const struct pt_embed *a, int tile);
 void PT_FN(pt_embed)(const struct pt_embed *a, const struct pt_exec *x);
@@ -37,7 +37,7 @@ static void done(const void *op, int64_t first, int rows, float *y, char *scratc
 void PT_FN(pt_embed)(const struct pt_embed *a, const struct pt_exec *x) {
   const struct pt_conv v = conv_of(a, x->tile);
   const struct pt_conv_sink sink = {place, done, a, a->c};
-  const int64_t run = pt_tile_rows(a->n, (int64_t)4 * v.cap, x);
+  const int64_t run = pt_conv_run(a->n, v.cap, x);
 #pragma omp parallel for num_threads(x->threads) schedule(dynamic)
   for (int64_t r = 0; r < a->n; r += run) PT_FN(pt_conv)
   (&v, pt_block_from(a->vox, r), pt_block_from(a->vox, r + run), &sink, pt_scratch(x), NULL);

@@ -7,7 +7,7 @@
 #include "isa.h"
 #include "rows_cpu.h"
 
-enum { TILE_BYTES = 384 << 10, MIN_ROWS = 48, MAX_ROWS = 384 };
+enum { TILE_BYTES = 256 << 10, MIN_ROWS = 48, MAX_ROWS = 384 };
 
 int64_t PT_FN(pt_mlp_scratch)(const struct pt_mlp *a, int tile);
 void PT_FN(pt_mlp)(const struct pt_mlp *a, const struct pt_exec *x);
