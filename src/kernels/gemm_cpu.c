@@ -79,14 +79,14 @@ MICRO(6, 1)
 MICRO(7, 1)
 MICRO(8, 1)
 MICRO(9, 1)
-MICRO(10, 1) MICRO(11, 1) MICRO(12, 1) MICRO(1, 2) MICRO(2, 2) MICRO(3, 2) MICRO(4, 2)
-    MICRO(5, 2) MICRO(6, 2) MICRO(7, 2) MICRO(8, 2) MICRO(9, 2) MICRO(10, 2) MICRO(11, 2)
-        MICRO(12, 2) MICRO(1, 3) MICRO(2, 3) MICRO(3, 3) MICRO(4, 3) MICRO(5, 3) MICRO(6, 3)
-            MICRO(7, 3) MICRO(8, 3) MICRO(1, 4) MICRO(2, 4) MICRO(3, 4) MICRO(4, 4) MICRO(5, 4)
-                MICRO(6, 4)
+MICRO(10, 1)
+MICRO(11, 1) MICRO(12, 1) MICRO(1, 2) MICRO(2, 2) MICRO(3, 2) MICRO(4, 2) MICRO(5, 2)
+    MICRO(6, 2) MICRO(7, 2) MICRO(8, 2) MICRO(9, 2) MICRO(10, 2) MICRO(11, 2) MICRO(12, 2)
+        MICRO(1, 3) MICRO(2, 3) MICRO(3, 3) MICRO(4, 3) MICRO(5, 3) MICRO(6, 3) MICRO(7, 3)
+            MICRO(8, 3) MICRO(1, 4) MICRO(2, 4) MICRO(3, 4) MICRO(4, 4) MICRO(5, 4) MICRO(6, 4)
 #endif
 
-                    typedef void micro_fn(const struct block *);
+                typedef void micro_fn(const struct block *);
 static micro_fn *const micro_of[PANELS + 1][MAX_ROWS + 1] = {
     {0},
 #if PT_VW == 16
@@ -139,19 +139,34 @@ static void partial(struct block *t, micro_fn *f, int rows, int width) {
   for (int i = 0; i < rows; i++) memcpy(c[i], buf[i], bytes);
 }
 
-/* All rows against one run of k of one group of panels. Groups of rows are of equal size
+/* Some rows against one run of k of a group of panels: `panels` at a time, so that the rows
+ * of A stay in the first cache for all of them. */
+static void group_of_rows(struct block *t, const struct product *g, int64_t first, int rows,
+                          int k, int col, int panels, int step) {
+  const float *b = t->b, *bias = t->bias;
+  for (int p = 0; p < panels; p += step, col += step * PT_PANEL) {
+    t->b = b + p * t->stride;
+    t->bias = bias ? bias + p * PT_PANEL : 0;
+    take_rows(t, g, first, rows, k, col);
+    if (g->b->n - col < PT_PANEL)
+      partial(t, micro_of[step][rows], rows, g->b->n - col);
+    else
+      micro_of[step][rows](t);
+  }
+  t->b = b;
+  t->bias = bias;
+}
+
+/* All rows against one run of k of a group of panels. Groups of rows are of equal size
  * (within one): a last group of one or two rows would wait for its chain of additions. */
 static void sweep(struct block *t, const struct product *g, int k, int col, int panels) {
-  const int64_t groups = (g->m + rows_of[panels] - 1) / rows_of[panels];
-  const int width = g->b->n - col;
-  for (int64_t i = 0; i < groups; i++) {
-    int64_t first = g->m * i / groups;
-    int rows = (int)(g->m * (i + 1) / groups - first);
-    take_rows(t, g, first, rows, k, col);
-    if (width < PT_PANEL)
-      partial(t, micro_of[panels][rows], rows, width);
-    else
-      micro_of[panels][rows](t);
+  const int step = panels < PANELS ? panels : PANELS;
+  const int64_t groups = (g->m + rows_of[step] - 1) / rows_of[step];
+  if (groups == 0) return;
+  const int64_t few = g->m / groups, more = g->m - few * groups;
+  for (int64_t i = 0, first = 0, rows; i < groups; i++, first += rows) {
+    rows = few + (i < more);
+    group_of_rows(t, g, first, (int)rows, k, col, panels, step);
   }
 }
 
@@ -161,7 +176,7 @@ void PT_FN(pt_gemm_part)(int64_t m, struct pt_src a, const struct pt_mat *b, int
   const int whole = b->n / PT_PANEL, all = (b->n + PT_PANEL - 1) / PT_PANEL;
   struct block t = {.stride = (int64_t)b->k * PT_PANEL};
   for (int p = 0, np; p < all; p += np) {
-    np = p >= whole ? 1 : whole - p < PANELS ? whole - p : PANELS;
+    np = p >= whole ? 1 : whole - p < MAX_PANELS ? whole - p : MAX_PANELS;
     const int run = RUN_BYTES / (np * PT_PANEL * 4);
     for (int i = 0; i == 0 || i < count; i += run) {
       t.k = count - i < run ? count - i : run;
