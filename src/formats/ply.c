@@ -48,7 +48,7 @@ struct header {
 
 /* ---- header ---- */
 
-enum { WORDS = 6 };
+enum { WORDS = 6, MOST_PROPERTIES = 4096 }; /* of all elements: names are compared pairwise */
 
 struct line {
   const char *word[WORDS], *stop[WORDS]; /* each word is [word, stop) */
@@ -148,7 +148,8 @@ static int property_line(struct header *h, const struct pt_cursor *c, const stru
   if (status) return status;
   h->property[h->properties++] = p;
   e->count++;
-  return e->count <= 4096 ? PTV3_OK : bad(h, c, l, "more than 4096 properties", err);
+  return h->properties <= MOST_PROPERTIES ? PTV3_OK
+                                          : bad(h, c, l, "more than 4096 properties", err);
 }
 
 /* The word "ply" and how its line ends, which tells how the others do. */

@@ -198,6 +198,26 @@ static void lying_sizes(void **state) {
               PTV3_FORMAT, "announces");
 }
 
+static void too_many_properties(void **state) {
+  (void)state;
+  enum { N = 4097 };
+  char *text = test_malloc(N * 24 + 200), *p = text;
+  p += sprintf(p, HEAD "element vertex 1\n");
+  for (int i = 0; i < N; i++) {
+    if (i == N / 2) p += sprintf(p, "element face 1\n");
+    p += sprintf(p, "property uchar p%d\n", i);
+  }
+  struct pt_env env;
+  struct pt_table t;
+  struct ptv3_error err;
+  pt_env_init(&env, 1, 0);
+  assert_int_equal(read_bytes(pt_ply_read, &env, text, (size_t)(p - text), &t, &err),
+                   PTV3_FORMAT);
+  assert_non_null(strstr(err.message, "more than 4096"));
+  assert_int_equal(env.mem.used, 0);
+  test_free(text);
+}
+
 static void prefixes(void **state) {
   (void)state;
   uint8_t buf[1024];
@@ -314,11 +334,12 @@ static void real_mesh(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(ascii_values),        cmocka_unit_test(binary_values),
-      cmocka_unit_test(old_line_ends),       cmocka_unit_test(malformed),
-      cmocka_unit_test(lying_sizes),         cmocka_unit_test(prefixes),
-      cmocka_unit_test(failing_allocations), cmocka_unit_test(round_trip),
-      cmocka_unit_test(cancelling),          cmocka_unit_test(real_mesh),
+      cmocka_unit_test(ascii_values),  cmocka_unit_test(binary_values),
+      cmocka_unit_test(old_line_ends), cmocka_unit_test(malformed),
+      cmocka_unit_test(lying_sizes),   cmocka_unit_test(too_many_properties),
+      cmocka_unit_test(prefixes),      cmocka_unit_test(failing_allocations),
+      cmocka_unit_test(round_trip),    cmocka_unit_test(cancelling),
+      cmocka_unit_test(real_mesh),
   };
   return cmocka_run_group_tests_name("ply", tests, NULL, NULL);
 }
