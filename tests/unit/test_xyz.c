@@ -154,7 +154,8 @@ static void pieces(void **state) {
   size_t cap = N * 40;
   char *text = test_malloc(cap), *p = text;
   for (int i = 0; i < N; i++)
-    p += sprintf(p, "%d.%03d %d %s%d\n", i, i % 1000, -i, i % 7 ? "" : "   ", i % 13);
+    p += sprintf(p, "%s%d.%03d %d %s%d\n", i % 50 ? "" : "\n# note\n", i, i % 1000, -i,
+                 i % 7 ? "" : "   ", i % 13);
   for (int threads = 1; threads <= 5; threads += 2) {
     struct pt_env env;
     struct pt_table t;
@@ -174,6 +175,11 @@ static void pieces(void **state) {
     c.pos = 0;
     assert_int_equal(pt_xyz_read(&env, &c, NULL, &t, &err), PTV3_FORMAT);
     assert_in_range(err.offset, 2000000 - 20, 2000000);
+    int line = 1;
+    char words[32];
+    for (int64_t b = 0; b < err.offset; b++) line += text[b] == '\n';
+    snprintf(words, sizeof words, "line %d, column", line);
+    if (!strstr(err.message, words)) fail_msg("'%s' lacks '%s'", err.message, words);
     text[2000000] = keep[0];
     p[-2] = keep[1];
     assert_int_equal(env.mem.used, 0);
