@@ -1,0 +1,36 @@
+/* predict.h - from a cloud to labels: the config's transforms, one pass of the network, and
+ * every loaded point gets the answer of its voxel.
+ *
+ * This is Pointcept's validation protocol (engines/hooks/evaluator.py: one pass over the
+ * voxels GridSample keeps, pred[inverse]), for scenes with and without labels. */
+#ifndef PT_PREDICT_H
+#define PT_PREDICT_H
+
+#include "cloud.h"
+#include "forward.h"
+#include "pipeline.h"
+
+struct pt_predict {
+  const struct pt_pipeline *pipeline;
+  uint64_t seed;       /* of the draws of the transforms (which point stands for a voxel) */
+  uint64_t sample;     /* number of the scene: part of what its draws depend on */
+  bool shuffle_orders; /* draw the orders of the curves from shuffle_seed, as Pointcept does */
+  uint64_t shuffle_seed;
+  double *seconds;     /* [PT_OPS + 1], see forward.h; or NULL */
+};
+
+/* What comes back, rows being the points of the cloud as loaded [cloud->n_origin]. */
+struct pt_predicted {
+  int64_t voxels;
+  int32_t *label;      /* [n] */
+  float *confidence;   /* [n] probability of the label, or NULL on entry: not wanted */
+  float *probability;  /* [n, classes], or NULL on entry */
+};
+
+/* The cloud is used up: transforms change it in place, and its channels are freed before
+ * the network runs where the results do not need them. The caller still frees it. */
+int pt_predict_cloud(struct pt_env *env, const struct pt_model *model, struct pt_cloud *cloud,
+                     const struct pt_predict *p, struct pt_predicted *out,
+                     struct ptv3_error *err);
+
+#endif
