@@ -87,7 +87,8 @@ PTV3_API bool ptv3_context_memory_of(const struct ptv3_context *ctx, int index,
 /* Reads a configuration file of Pointcept (a Python file, which is read, not run, with the
  * files its _base_ names). options [count] are changes as "a.b.c=value", value written as
  * in Python; later ones win.
- * Errors: PTV3_IO, PTV3_CONFIG (with the line in the message), PTV3_FORMAT. */
+ * Errors: PTV3_IO; with file and line in the message PTV3_CONFIG, and PTV3_UNSUPPORTED for
+ * Python that is not read. */
 PTV3_API int ptv3_config_load(struct ptv3_context *ctx, const char *path,
                               const char *const *options, int count, struct ptv3_config **out,
                               struct ptv3_error *err);

@@ -49,8 +49,8 @@ struct ptv3_cloud_options {
   /* The model the cloud is for: features it needs must then be there, be estimated or be
    * filled, and nothing else is read. NULL: everything that is there. */
   const struct ptv3_model *model;
-  /* Which columns of a text or NPY file are what, "x=0,y=1,z=2,strength=3"; NULL: by their
-   * usual names and places. */
+  /* The columns of a text file, one name for each, "_" for one to leave out:
+   * "x,y,z,_,strength"; NULL: from its header line, or x y z (red green blue). */
   const char *columns;
   bool estimate_normals;   /* from the 16 nearest points, where the file has none */
   const char *const *fill; /* [fill_count] "color=128,128,128": for features the file lacks */
