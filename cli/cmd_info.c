@@ -126,7 +126,8 @@ int cmd_info(int argc, char **argv) {
   const char *columns = NULL;
   const struct arg table[] = {
       {"all", 'a', ARG_FLAG, &all, NULL, "list every tensor of weights", NULL, 0},
-      {"columns", 0, ARG_TEXT, &columns, "SPEC", "which column is what, see predict", NULL, 0},
+      {"columns", 0, ARG_TEXT, &columns, "NAMES", "columns of a text file, see predict", NULL,
+       0},
       COMMON_ARGS(&common),
       {0}};
   const struct args args = {

@@ -100,7 +100,7 @@ int cmd_render(int argc, char **argv) {
       {"title", 0, ARG_TEXT, &q.title, "TEXT", "words above the picture", NULL, 0},
       {"no-legend", 0, ARG_FLAG, &q.no_legend, NULL, "points only", NULL, 0},
       {"no-shading", 0, ARG_FLAG, &q.no_shading, NULL, "flat colours", NULL, 0},
-      {"columns", 0, ARG_TEXT, &q.columns, "SPEC", "which column is what, see predict", NULL,
+      {"columns", 0, ARG_TEXT, &q.columns, "NAMES", "columns of a text file, see predict", NULL,
        0},
       COMMON_ARGS(&q.common),
       {0}};

@@ -1,0 +1,246 @@
+/* cmd_predict.c - ptv3 predict: classify clouds and write the result. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "commands.h"
+#include "model.h"
+#include "predict_out.h"
+
+struct request {
+  struct common common;
+  struct model_args model;
+  const char *out, *format, *columns, *las_codes;
+  struct arg_list fill;
+  int64_t seed; /* of the order of curves, -1: as configured */
+  bool probabilities, estimate_normals;
+  bool folder;
+  uint8_t code[256];
+  int codes;
+};
+
+struct result {
+  int32_t *label;     /* [n] */
+  float *confidence;  /* [n] */
+  float *probability; /* [n, classes] or NULL */
+};
+
+static void free_result(struct result *r) {
+  free(r->label);
+  free(r->confidence);
+  free(r->probability);
+}
+
+/* Arrays the library fills belong to the program; their size is part of what it uses. */
+static int make_result(struct session *s, int64_t n, int classes, bool all, struct result *r) {
+  size_t rows = (size_t)n;
+  r->label = malloc(rows * sizeof *r->label);
+  r->confidence = malloc(rows * sizeof *r->confidence);
+  if (all) r->probability = malloc(rows * (size_t)classes * sizeof *r->probability);
+  if (r->label && r->confidence && (!all || r->probability)) return EXIT_FINE;
+  session_say(s, "the system has no memory for the results of %lld points", (long long)n);
+  return EXIT_BUDGET;
+}
+
+static int save(struct session *s, const struct request *q, const struct model *m,
+                const struct ptv3_cloud *cloud, const char *path, int64_t n,
+                const struct result *r) {
+  const char *extension = q->folder ? q->format : out_extension(q->out);
+  char *out = out_path(q->out, q->folder, path, "", extension);
+  char *extra = out_path(q->out, q->folder, path, "_probabilities", "npy");
+  int code = EXIT_BUDGET;
+  struct ptv3_prediction p = {.label = r->label,
+                              .confidence = r->confidence,
+                              .probability = r->probability,
+                              .classes = m->info.classes,
+                              .class_name = m->info.class_name,
+                              .code = q->codes ? q->code : m->info.las_code};
+  if (!out || !extra)
+    session_say(s, "the system has no more memory");
+  else if (ptv3_prediction_save(s->ctx, cloud, &p, out, &s->err) ||
+           (r->probability &&
+            ptv3_save_f32(s->ctx, r->probability, n, m->info.classes, extra, &s->err)))
+    code = session_fail_write(s);
+  else
+    code = EXIT_FINE;
+  if (code == EXIT_FINE && !q->common.quiet)
+    fprintf(stderr, "wrote %s%s%s\n", out, r->probability ? " and " : "",
+            r->probability ? extra : "");
+  free(out);
+  free(extra);
+  return code;
+}
+
+/* How many points each class got. */
+static void print_shares(const struct model *m, int64_t n, const int32_t *label) {
+  int64_t *count = calloc((size_t)m->info.classes + 1, sizeof *count);
+  if (!count) return;
+  for (int64_t i = 0; i < n; i++) count[label[i] < 0 ? m->info.classes : label[i]]++;
+  struct table t;
+  table_init(&t, "lrr");
+  table_cell(&t, "class");
+  table_cell(&t, "points");
+  table_cell(&t, "share");
+  for (int c = 0; c <= m->info.classes; c++) {
+    if (c == m->info.classes && !count[c]) break;
+    if (c == m->info.classes)
+      table_cell(&t, "(unusable)");
+    else if (m->info.class_name)
+      table_cell(&t, "%s", m->info.class_name[c]);
+    else
+      table_cell(&t, "%d", c);
+    table_cell(&t, "%lld", (long long)count[c]);
+    table_cell(&t, "%.1f %%", 100.0 * (double)count[c] / (double)n);
+  }
+  table_print(&t, stdout);
+  table_free(&t);
+  free(count);
+}
+
+static int predict_cloud(struct session *s, const struct request *q, const struct model *m,
+                         const struct ptv3_cloud *cloud, const char *path) {
+  struct ptv3_cloud_info info;
+  struct result r = {0};
+  ptv3_cloud_get_info(cloud, &info);
+  double began = term_now();
+  struct ptv3_predict_options options = {.shuffle_orders = q->seed >= 0,
+                                         .shuffle_seed = q->seed >= 0 ? (uint64_t)q->seed : 0};
+  int code = make_result(s, info.n, m->info.classes, q->probabilities, &r);
+  if (code == EXIT_FINE &&
+      ptv3_predict(m->model, cloud, &options, r.label, r.confidence, r.probability, &s->err))
+    code = session_fail(s);
+  if (code == EXIT_FINE) {
+    struct ptv3_memory memory;
+    char time[24], bytes[24];
+    ptv3_context_memory(s->ctx, &memory);
+    progress_clear(&s->progress);
+    if (!q->common.quiet) {
+      fprintf(stderr, "%s: %lld points in %s, at most %s\n", path, (long long)info.n,
+              term_time(term_now() - began, time), term_bytes(memory.peak, bytes));
+      print_shares(m, info.n, r.label);
+    }
+    code = save(s, q, m, cloud, path, info.n, &r);
+  }
+  free_result(&r);
+  return code;
+}
+
+static int predict_file(struct session *s, const struct request *q, const struct model *m,
+                        const char *path) {
+  struct ptv3_cloud_options options = {.model = m->model,
+                                       .columns = q->columns,
+                                       .estimate_normals = q->estimate_normals,
+                                       .fill = q->fill.item,
+                                       .fill_count = q->fill.count};
+  struct ptv3_cloud *cloud;
+  if (ptv3_cloud_load(s->ctx, path, &options, &cloud, &s->err)) return session_fail(s);
+  int code = predict_cloud(s, q, m, cloud, path);
+  ptv3_cloud_free(cloud);
+  return code;
+}
+
+/* "2,5,6": a LAS classification a class. */
+static bool read_codes(struct request *q) {
+  const char *c = q->las_codes;
+  while (c && *c) {
+    char *end;
+    long v = strtol(c, &end, 10);
+    if (end == c || v < 0 || v > 255 || q->codes == 256 || (*end && *end != ',')) return false;
+    q->code[q->codes++] = (uint8_t)v;
+    c = *end ? end + 1 : end;
+  }
+  return true;
+}
+
+static const char *known_format(const char *extension) {
+  static const char *const known[] = {"npy", "ply", "las", "laz"};
+  for (int i = 0; i < 4; i++)
+    if (strcmp(known[i], extension) == 0) return known[i];
+  return NULL;
+}
+
+/* What can be wrong is found before any work is done. */
+static int check(struct session *s, struct request *q, const struct arg_list *words) {
+  if (!q->out) {
+    session_say(s, "-o OUT is missing");
+    return EXIT_USAGE;
+  }
+  if (!read_codes(q)) {
+    session_say(s, "--las-codes: '%s' is not a list of numbers 0 to 255", q->las_codes);
+    return EXIT_USAGE;
+  }
+  q->folder = words->count > 2 || out_is_folder(q->out);
+  if (!known_format(q->folder ? q->format : out_extension(q->out))) {
+    session_say(s, q->folder ? "--format: one of npy, ply, las, laz"
+                             : "-o: the name is to end in .npy, .ply, .las or .laz");
+    return EXIT_USAGE;
+  }
+  if (q->folder && mkdir(q->out, 0777) != 0 && errno != EEXIST) {
+    session_say(s, "cannot create the folder '%s': %s", q->out, strerror(errno));
+    return EXIT_FAILED;
+  }
+  return EXIT_FINE;
+}
+
+static int run(struct session *s, struct request *q, const struct arg_list *words) {
+  struct model m;
+  int code = check(s, q, words);
+  if (code != EXIT_FINE) return code;
+  code = model_open(s, words->item[0], &q->model, &m);
+  if (code != EXIT_FINE) return code;
+  if (q->codes && q->codes != m.info.classes) {
+    session_say(s, "--las-codes: %d codes for %d classes", q->codes, m.info.classes);
+    code = EXIT_USAGE;
+  }
+  for (int i = 1; i < words->count && code == EXIT_FINE; i++)
+    code = predict_file(s, q, &m, words->item[i]);
+  model_close(&m);
+  return code;
+}
+
+int cmd_predict(int argc, char **argv) {
+  struct request q = {.seed = -1, .format = "las"};
+  const struct arg table[] = {
+      MODEL_ARGS(&q.model),
+      {"output", 'o', ARG_TEXT, &q.out, "OUT",
+       ".npy, .ply, .las or .laz; a folder for several\nclouds", NULL, 0},
+      {"format", 0, ARG_TEXT, &q.format, "EXT", "what to write into a folder (las)", NULL, 0},
+      {"probabilities", 0, ARG_FLAG, &q.probabilities, NULL,
+       "also write OUT_probabilities.npy [points, classes]", NULL, 0},
+      {"las-codes", 0, ARG_TEXT, &q.las_codes, "A,B,...",
+       "LAS classification of each class (by name)", NULL, 0},
+      {"columns", 0, ARG_TEXT, &q.columns, "NAMES",
+       "columns of a text file, e.g. x,y,z,_,strength", NULL, 0},
+      {"fill", 0, ARG_LIST, &q.fill, "NAME=V[,V,V]",
+       "for a feature the clouds lack, e.g.\ncolor=128,128,128; may be given again", NULL, 0},
+      {"estimate-normals", 0, ARG_FLAG, &q.estimate_normals, NULL,
+       "from the points around, where there are none", NULL, 0},
+      {"shuffle-orders", 0, ARG_INT, &q.seed, "SEED",
+       "draw the order of the curves, as Pointcept does", NULL, 0},
+      COMMON_ARGS(&q.common),
+      {0}};
+  const struct args args = {
+      "predict",
+      "CONFIG --weight FILE CLOUD... -o OUT [options]",
+      "Classifies every point of clouds. CONFIG is a configuration of Pointcept; CLOUD is "
+      "LAS,\n"
+      "LAZ, PLY, PCD, NPY, XYZ, KITTI .bin or a folder of .npy files. What is written has the\n"
+      "input's points in the input's order; LAS input keeps its other dimensions.",
+      table,
+      2,
+      -1};
+  struct arg_list words;
+  enum args_result r = args_read(&args, argc, argv, &words);
+  int code = r == ARGS_HELP ? EXIT_FINE : EXIT_USAGE;
+  if (r == ARGS_OK) {
+    struct session s;
+    code = session_open(&s, "predict", &q.common);
+    if (code == EXIT_FINE) code = run(&s, &q, &words);
+    session_close(&s);
+  }
+  args_free_list(&words);
+  args_free_list(&q.fill);
+  model_free_args(&q.model);
+  return code;
+}
