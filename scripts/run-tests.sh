@@ -30,8 +30,8 @@ for test in "$@"; do
   else
     ok=$(grep -c '^\[       OK \]' "$log")
     bad=$(grep -c '^\[  FAILED  \] [A-Za-z_0-9]*$' "$log")
-    # cmocka repeats the failed ones in a list at the end, each with its own mark
-    list=$(sed -n 's/^\[  FAILED  \] [A-Za-z]* *: *\([0-9]*\) test(s).*/\1/p' "$log" | tail -n 1)
+    # cmocka repeats the failed ones in a list at the end, whose head has the count
+    list=$(sed -n 's/^\[  FAILED  \] \([0-9]*\) test(s), listed below.*/\1/p' "$log" | tail -n 1)
     [ -n "$list" ] && bad=$list
   fi
   [ $rc != 0 ] && [ "$bad" = 0 ] && bad=1

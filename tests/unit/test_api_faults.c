@@ -1,0 +1,170 @@
+/* test_api_faults.c - every allocation of the public calls fails once: an error comes back,
+ * nothing is kept, and the same call succeeds afterwards. */
+#define _DEFAULT_SOURCE /* mkdtemp */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+/* cmocka wants the four above */
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "context.h"
+#include "ptv3.h"
+
+enum { N = 300, MOST = 20000 };
+
+static const char text[] =
+    "names = ['a', 'b']\n"
+    "model = dict(type='DefaultSegmentorV2', num_classes=2, backbone_out_channels=16,\n"
+    "  backbone=dict(type='PT-v3m1', in_channels=4, order=('z', 'hilbert'), stride=(2,),\n"
+    "    enc_depths=(1, 1), enc_channels=(16, 32), enc_num_head=(1, 2),\n"
+    "    enc_patch_size=(64, 64), dec_depths=(1,), dec_channels=(16,), dec_num_head=(1,),\n"
+    "    dec_patch_size=(64,), mlp_ratio=2, enable_flash=True))\n"
+    "data = dict(names=names, val=dict(transform=[dict(type='GridSample', grid_size=0.5,\n"
+    "  hash_type='fnv', mode='train', return_grid_coord=True), dict(type='ToTensor'),\n"
+    "  dict(type='Collect', keys=('coord', 'grid_coord'), feat_keys=('coord', 'strength'))]))\n"
+    "las_codes = [2, 6]\n";
+
+struct run {
+  struct ptv3_context *ctx;
+  struct ptv3_config *config;
+  struct ptv3_weights *weights;
+  struct ptv3_model *model;
+  struct ptv3_cloud *cloud;
+  const char *folder;
+};
+
+static double xyz[3 * N];
+static float strength[N];
+static uint8_t color[3 * N];
+
+static void make_points(void) {
+  for (int i = 0; i < N; i++) {
+    for (int k = 0; k < 3; k++) xyz[3 * i + k] = (double)(i * (k + 7) % 23) * 0.7;
+    strength[i] = (float)i / N;
+  }
+  xyz[30] = (double)NAN; /* so that rows are set aside */
+}
+
+/* ---- the calls ---- */
+
+static int call_config(struct run *r, struct ptv3_error *err) {
+  return ptv3_config_parse(r->ctx, text, sizeof text - 1, "text", NULL, 0, &r->config, err);
+}
+
+static int call_text(struct run *r, struct ptv3_error *err) {
+  const char *json;
+  return ptv3_config_text(r->config, "model", &json, err);
+}
+
+static int call_weights(struct run *r, struct ptv3_error *err) {
+  return ptv3_weights_random(r->ctx, r->config, 1, &r->weights, err);
+}
+
+static int call_model(struct run *r, struct ptv3_error *err) {
+  return ptv3_model_create(r->ctx, r->config, r->weights, NULL, &r->model, err);
+}
+
+static int call_cloud(struct run *r, struct ptv3_error *err) {
+  struct ptv3_points p = {.n = N, .coord = xyz, .strength = strength, .color = color};
+  return ptv3_cloud_create(r->ctx, &p, &r->cloud, err);
+}
+
+static int call_predict(struct run *r, struct ptv3_error *err) {
+  static int32_t label[N];
+  static float confidence[N], probability[2 * N];
+  return ptv3_predict(r->model, r->cloud, NULL, label, confidence, probability, err);
+}
+
+static int save(struct run *r, const char *name, struct ptv3_error *err) {
+  static int32_t label[N];
+  static float confidence[N];
+  char path[200];
+  struct ptv3_prediction p = {.label = label, .confidence = confidence, .classes = 2};
+  snprintf(path, sizeof path, "%s/%s", r->folder, name);
+  int status = ptv3_prediction_save(r->ctx, r->cloud, &p, path, err);
+  assert_int_equal(access(path, F_OK) == 0, status == 0); /* no half-written file */
+  unlink(path);
+  return status;
+}
+
+static int call_npy(struct run *r, struct ptv3_error *err) { return save(r, "x.npy", err); }
+static int call_ply(struct run *r, struct ptv3_error *err) { return save(r, "x.ply", err); }
+
+static int call_png(struct run *r, struct ptv3_error *err) {
+  char path[200];
+  snprintf(path, sizeof path, "%s/x.png", r->folder);
+  struct ptv3_render_options o = {.width = 64, .height = 64, .paint = PTV3_PAINT_COLOR};
+  int status = ptv3_render_png(r->ctx, r->cloud, &o, path, err);
+  assert_int_equal(access(path, F_OK) == 0, status == 0);
+  unlink(path);
+  return status;
+}
+
+static int call_weights_save(struct run *r, struct ptv3_error *err) {
+  char path[200];
+  snprintf(path, sizeof path, "%s/x.pth", r->folder);
+  int status = ptv3_weights_save(r->ctx, r->weights, "BF16", path, err);
+  assert_int_equal(access(path, F_OK) == 0, status == 0);
+  unlink(path);
+  return status;
+}
+
+/* ---- failing each allocation ---- */
+
+static void each(struct run *r, const char *name,
+                 int (*call)(struct run *, struct ptv3_error *)) {
+  struct pt_mem *mem = &r->ctx->env.mem;
+  for (int k = 1;; k++) {
+    struct ptv3_error err = {0};
+    int64_t before = mem->used;
+    mem->fail_at = mem->calls + k;
+    int status = call(r, &err);
+    mem->fail_at = 0;
+    if (status == PTV3_OK) return;
+    assert_int_equal(status, PTV3_NO_MEMORY);
+    assert_int_equal(err.status, status);
+    assert_true(err.message[0] != 0);
+    if (mem->used != before) fail_msg("%s: %s", name, err.message);
+    assert_true(k < MOST);
+  }
+}
+
+static const struct {
+  const char *name;
+  int (*call)(struct run *, struct ptv3_error *);
+} calls[] = {
+    {"config", call_config},  {"text", call_text},   {"weights", call_weights},
+    {"model", call_model},    {"cloud", call_cloud}, {"npy", call_npy},
+    {"ply", call_ply},        {"png", call_png},     {"save weights", call_weights_save},
+    {"predict", call_predict}};
+
+static void faults(void **state) {
+  (void)state;
+  char folder[] = "/tmp/ptv3-faults-XXXXXX";
+  struct run r = {.folder = mkdtemp(folder)};
+  assert_non_null(r.folder);
+  make_points();
+  assert_int_equal(ptv3_context_create(NULL, &r.ctx, NULL), PTV3_OK);
+  for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+    /* The first write sorts the names, and the weights keep the sorted list. */
+    if (calls[i].call == call_weights_save) assert_int_equal(call_weights_save(&r, NULL), 0);
+    each(&r, calls[i].name, calls[i].call);
+  }
+  ptv3_cloud_free(r.cloud);
+  ptv3_model_free(r.model);
+  ptv3_weights_free(r.weights);
+  ptv3_config_free(r.config);
+  assert_int_equal(r.ctx->env.mem.used, 0);
+  ptv3_context_free(r.ctx);
+  assert_int_equal(rmdir(folder), 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(faults)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
