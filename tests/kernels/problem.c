@@ -191,13 +191,22 @@ void problem_reset(struct problem *p) {
   }
 }
 
+static bool guarded(const struct data_block *b) {
+#if !defined(__SANITIZE_ADDRESS__)
+  for (size_t g = 0; g < GUARD_BEFORE; g++)
+    if ((uint8_t)b->base[g] != GUARD_BYTE) return false;
+  for (size_t g = 0; g < GUARD_AFTER; g++)
+    if ((uint8_t)b->data[b->bytes + g] != GUARD_BYTE) return false;
+#else
+  (void)b;
+#endif
+  return true;
+}
+
 const char *problem_damage(const struct problem *p) {
   for (int i = 0; i < p->count; i++) {
     const struct data_block *b = &p->blocks[i];
-    for (size_t g = 0; g < GUARD_BEFORE; g++)
-      if ((uint8_t)b->base[g] != GUARD_BYTE) return "wrote before an array";
-    for (size_t g = 0; g < GUARD_AFTER; g++)
-      if ((uint8_t)b->data[b->bytes + g] != GUARD_BYTE) return "wrote past an array";
+    if (!guarded(b)) return "wrote outside an array";
     if (b->kind == BLOCK_IN && b->print != fingerprint(b)) return "changed an input";
   }
   return NULL;
