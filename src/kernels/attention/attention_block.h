@@ -1,4 +1,4 @@
-/* attention_block.h - the inner loop of attention_cpu.c: PT_VW queries of one head against
+/* attention_block.h - the inner loop of attention_cpu.c: LANES queries of one head against
  * all keys of a patch. Included by that file only.
  *
  * The softmax runs along: weights are 2^(s - m) with s the score in powers of two and m a
@@ -18,9 +18,19 @@
 #define LAG 16.0f
 #define NOTHING (-1e30f) /* score of what is not there */
 
+/* Queries are taken NV vectors at a time: a broadcast number of a key then serves NV
+ * multiply-adds. With 32 registers one vector is enough (see attend_16). */
+#if PT_VW == 16
+enum { NV = 1 };
+#else
+enum { NV = 2 };
+#endif
 enum {
-  KEYS = 8,        /* keys scored at once: so many chains of multiply-adds */
-  BLOCK_KEYS = 32, /* keys between two looks at the maximum, where outputs lie in memory */
+  LANES = NV * PT_VW,
+  KEYS = 8 / NV,     /* keys scored at once: 8 chains of multiply-adds */
+  BLOCK_KEYS = 24,   /* keys between two looks at the maximum, where outputs lie in memory */
+  STEP = 12,         /* the same for attend_16, where they do not; divides BLOCK_KEYS */
+  CHANNELS = 8 / NV, /* output channels at once: 8 chains again */
 };
 
 typedef uint32_t bits_v __attribute__((vector_size(4 * PT_VW)));
@@ -30,9 +40,9 @@ struct block {
   const float *q;     /* [queries, d], rows ld apart */
   const float *k, *v; /* [keys, d], rows ld apart, finite up to a multiple of BLOCK_KEYS */
   int64_t ld;
-  int d, keys, queries;
-  float factor;       /* of q: scale and log2 e */
-  const float *table; /* [3, 2 bound + 1] rpe of the head times log2 e, or NULL */
+  int d, keys, queries; /* queries <= LANES */
+  float factor;         /* of q: scale and log2 e */
+  const float *table;   /* [3, 2 bound + 1] rpe of the head times log2 e, or NULL */
   int bound;
   const int32_t *coord; /* [3, coord_ld] grid coordinates of the keys */
   int64_t coord_ld;
@@ -42,23 +52,32 @@ struct block {
   int64_t out_ld;
 };
 
-/* Queries, outputs [d, PT_VW] and scores [BLOCK_KEYS, PT_VW]. */
-static inline int64_t block_floats(int d) { return (2 * (int64_t)d + BLOCK_KEYS) * PT_VW; }
+/* Queries, outputs [d, LANES] and scores [BLOCK_KEYS, LANES]. */
+static inline int64_t block_floats(int d) { return (2 * (int64_t)d + BLOCK_KEYS) * LANES; }
 
-/* 2^x for x <= 100, relative error below 1.2e-7 and exactly 1 for 0. Below -120 it stays at
- * 2^-120, nothing beside the largest weight. x where x is not a number. */
+/* 2^x for x <= 100, relative error below 2e-7 and exactly 1 for 0; x where x is not a number.
+ * Where there is no instruction for the power it stays at 2^-120 below -120, which is nothing
+ * beside the largest weight. The polynomial is our own minimax fit of 2^f on [0, 1] with
+ * value 1 at 0 (relative error 9.4e-8 before rounding). */
 PT_INLINE pt_v weight_of(pt_v x) {
+#if PT_VW == 16
+  pt_v f = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+#else
   const pt_v magic = pt_vset1(12582912.0f); /* 1.5 * 2^23: adding it rounds to a whole number */
   x = pt_vmax(pt_vset1(-120.0f), x);
-  pt_v t = pt_vadd(x, magic), f = pt_vsub(x, pt_vsub(t, magic));
-  pt_v y = pt_vset1(0x1.470b4ap-13f);
-  y = pt_vfma(y, f, pt_vset1(0x1.5f7276p-10f));
-  y = pt_vfma(y, f, pt_vset1(0x1.3b270ep-7f));
-  y = pt_vfma(y, f, pt_vset1(0x1.c6ae72p-5f));
-  y = pt_vfma(y, f, pt_vset1(0x1.ebfbe2p-3f));
-  y = pt_vfma(y, f, pt_vset1(0x1.62e432p-1f));
+  pt_v t = pt_vadd(pt_vsub(x, pt_vset1(0.5f)), magic), f = pt_vsub(x, pt_vsub(t, magic));
+#endif
+  pt_v y = pt_vset1(0x1.e974fap-10f);
+  y = pt_vfma(y, f, pt_vset1(0x1.277856p-7f));
+  y = pt_vfma(y, f, pt_vset1(0x1.c91ce6p-5f));
+  y = pt_vfma(y, f, pt_vset1(0x1.ebdb56p-3f));
+  y = pt_vfma(y, f, pt_vset1(0x1.62e4bap-1f));
   y = pt_vfma(y, f, pt_vset1(1.0f));
+#if PT_VW == 16
+  return _mm512_scalef_ps(y, x);
+#else
   return (pt_v)((bits_v)y + ((bits_v)t << 23)); /* the whole number is in t's low bits */
+#endif
 }
 
 /* Whether any lane of a is above b. */
@@ -79,28 +98,17 @@ PT_INLINE pt_v follow(pt_v m, pt_v top) {
   return (pt_v)((far & (int_v)top) | (~far & (int_v)m));
 }
 
-/* Queries as [d, PT_VW], times factor; lanes past the last repeat it. */
+/* Queries as [d, LANES], times factor; lanes past the last repeat it. */
 PT_INLINE void take_queries(const struct block *b, float *qt, const int d) {
-  for (int i = 0; i < PT_VW; i++) {
+  for (int i = 0; i < LANES; i++) {
     const float *q = b->q + (i < b->queries ? i : b->queries - 1) * b->ld;
-    for (int e = 0; e < d; e++) qt[e * PT_VW + i] = q[e] * b->factor;
+    for (int e = 0; e < d; e++) qt[e * LANES + i] = q[e] * b->factor;
   }
 }
 
 PT_INLINE void give_outputs(const struct block *b, const float *ot, const int d) {
   for (int i = 0; i < b->queries; i++)
-    for (int e = 0; e < d; e++) b->out[i * b->out_ld + e] = ot[e * PT_VW + i];
-}
-
-/* Scores of keys j .. j + KEYS - 1. */
-PT_INLINE void score(const struct block *b, const float *qt, int64_t j, const int d,
-                     const int64_t ld, pt_v s[KEYS]) {
-  const float *k = b->k + j * ld;
-  PT_UNROLL for (int i = 0; i < KEYS; i++) s[i] = pt_vset1(0.0f);
-  for (int e = 0; e < d; e++) {
-    pt_v q = pt_vload(qt + e * PT_VW);
-    PT_UNROLL for (int i = 0; i < KEYS; i++) s[i] = pt_vfma(q, pt_vset1(k[i * ld + e]), s[i]);
-  }
+    for (int e = 0; e < d; e++) b->out[i * b->out_ld + e] = ot[e * LANES + i];
 }
 
 PT_INLINE pt_v look_up(const float *table, int_v at) {
@@ -113,94 +121,155 @@ PT_INLINE pt_v look_up(const float *table, int_v at) {
 #endif
 }
 
-/* Adds the relative position bias of KEYS keys from j on. */
-static void add_bias(const struct block *b, int64_t j, pt_v s[KEYS]) {
+/* Adds the relative position bias to s [keys, NV] of the keys from j on. */
+static void add_bias(const struct block *b, int64_t j, int keys, pt_v *s) {
   const int bound = b->bound;
   for (int a = 0; a < 3; a++) {
-    int32_t g[PT_VW];
-    for (int i = 0; i < PT_VW; i++)
-      g[i] = b->coord[a * b->coord_ld + b->first + (i < b->queries ? i : b->queries - 1)];
-    int_v query;
-    memcpy(&query, g, sizeof query);
-    for (int i = 0; i < KEYS && j + i < b->keys; i++) {
-      int_v at = query - b->coord[a * b->coord_ld + j + i];
-      int_v low = at<-bound, high = at> bound;
-      at = (low & -bound) | (high & bound) | (~(low | high) & at);
-      s[i] = pt_vadd(s[i], look_up(b->table + a * (2 * bound + 1), at + bound));
+    const int32_t *coord = b->coord + a * b->coord_ld;
+    int32_t g[LANES];
+    for (int i = 0; i < LANES; i++)
+      g[i] = coord[b->first + (i < b->queries ? i : b->queries - 1)];
+    for (int v = 0; v < NV; v++) {
+      int_v query;
+      memcpy(&query, g + v * PT_VW, sizeof query);
+      for (int i = 0; i < keys && j + i < b->keys; i++) {
+        int_v at = query - coord[j + i];
+        int_v low = at<-bound, high = at> bound;
+        at = (low & -bound) | (high & bound) | (~(low | high) & at);
+        const float *table = b->table + a * (2 * bound + 1);
+        s[i * NV + v] = pt_vadd(s[i * NV + v], look_up(table, at + bound));
+      }
     }
   }
 }
 
 /* Keys past the last score NOTHING. */
-PT_INLINE void hide_padding(const struct block *b, int64_t j, pt_v s[KEYS]) {
-  if (j + KEYS <= b->keys) return;
-  PT_UNROLL for (int i = 0; i < KEYS; i++) if (j + i >= b->keys) s[i] = pt_vset1(NOTHING);
-}
-
-PT_INLINE pt_v top_of(const pt_v s[KEYS]) {
-  pt_v a = pt_vmax(s[0], s[1]), b = pt_vmax(s[2], s[3]);
-  pt_v c = pt_vmax(s[4], s[5]), d = pt_vmax(s[6], s[7]);
-  return pt_vmax(pt_vmax(a, b), pt_vmax(c, d));
-}
-
-PT_INLINE pt_v sum_of(const pt_v s[KEYS]) {
-  pt_v a = pt_vadd(s[0], s[1]), b = pt_vadd(s[2], s[3]);
-  pt_v c = pt_vadd(s[4], s[5]), d = pt_vadd(s[6], s[7]);
-  return pt_vadd(pt_vadd(a, b), pt_vadd(c, d));
-}
-
-/* ot[e] += sum over keys of weight * v[e], for EB channels from e. */
-PT_INLINE void gather_values(const struct block *b, float *ot, const float *s, int64_t j,
-                             const int eb) {
-  pt_v o[8];
-  const float *v = b->v + j * b->ld;
-  PT_UNROLL for (int e = 0; e < eb; e++) o[e] = pt_vload(ot + e * PT_VW);
-  for (int i = 0; i < BLOCK_KEYS; i++, v += b->ld) {
-    pt_v w = pt_vload(s + i * PT_VW);
-    PT_UNROLL for (int e = 0; e < eb; e++) o[e] = pt_vfma(w, pt_vset1(v[e]), o[e]);
+PT_INLINE void hide_padding(const struct block *b, int64_t j, const int keys, pt_v *s) {
+  if (j + keys <= b->keys) return;
+  PT_UNROLL for (int i = 0; i < keys; i++) {
+    if (j + i < b->keys) continue;
+    PT_UNROLL for (int v = 0; v < NV; v++) s[i * NV + v] = pt_vset1(NOTHING);
   }
-  PT_UNROLL for (int e = 0; e < eb; e++) pt_vstore(ot + e * PT_VW, o[e]);
 }
 
-/* Any d: outputs and a block's scores lie in memory. */
-PT_INLINE void attend_any(const struct block *b, const int d) {
-  float *qt = b->room, *ot = qt + d * PT_VW, *buf = ot + d * PT_VW;
-  pt_v m = pt_vset1(NOTHING), sum = pt_vset1(0.0f);
+/* Maximum and sum of n vectors, stride apart, by a tree. */
+PT_INLINE pt_v top_of(const pt_v *s, const int n, const int stride) {
+  pt_v t[16];
+  PT_UNROLL for (int i = 0; i < n; i++) t[i] = s[i * stride];
+  PT_UNROLL for (int w = 1; w < n; w *= 2) PT_UNROLL for (int i = 0; i + w < n; i += 2 * w)
+      t[i] = pt_vmax(t[i], t[i + w]);
+  return t[0];
+}
+
+PT_INLINE pt_v sum_of(const pt_v *s, const int n, const int stride) {
+  pt_v t[16];
+  PT_UNROLL for (int i = 0; i < n; i++) t[i] = s[i * stride];
+  PT_UNROLL for (int w = 1; w < n; w *= 2) PT_UNROLL for (int i = 0; i + w < n; i += 2 * w)
+      t[i] = pt_vadd(t[i], t[i + w]);
+  return t[0];
+}
+
+/* s [keys, NV]: scores of keys j, j + 1, ... The loop over channels stays a loop: unrolled,
+ * the compiler reorders it for the worse. */
+PT_INLINE void score(const struct block *b, const float *qt, int64_t j, const int keys,
+                     const int d, const int64_t ld, pt_v *s) {
+  const float *k = b->k + j * ld;
+  PT_UNROLL for (int i = 0; i < keys * NV; i++) s[i] = pt_vset1(0.0f);
+  for (int e = 0; e < d; e++) {
+    pt_v q[NV];
+    PT_UNROLL for (int v = 0; v < NV; v++) q[v] = pt_vload(qt + e * LANES + v * PT_VW);
+    PT_UNROLL for (int i = 0; i < keys; i++) {
+      pt_v x = pt_vset1(k[i * ld + e]);
+      PT_UNROLL for (int v = 0; v < NV; v++) s[i * NV + v] = pt_vfma(q[v], x, s[i * NV + v]);
+    }
+  }
+}
+
+/* ot[e] += sum over a block of keys of weight * v[e], for n channels. */
+PT_INLINE void gather_values(const float *v, int64_t ld, float *ot, const float *s,
+                             const int n) {
+  pt_v o[CHANNELS * NV];
+  PT_UNROLL for (int i = 0; i < n * NV; i++) o[i] = pt_vload(ot + i * PT_VW);
+  for (int i = 0; i < BLOCK_KEYS; i++, v += ld, s += LANES) {
+    pt_v w[NV];
+    PT_UNROLL for (int u = 0; u < NV; u++) w[u] = pt_vload(s + u * PT_VW);
+    PT_UNROLL for (int e = 0; e < n; e++) {
+      pt_v x = pt_vset1(v[e]);
+      PT_UNROLL for (int u = 0; u < NV; u++) o[e * NV + u] = pt_vfma(w[u], x, o[e * NV + u]);
+    }
+  }
+  PT_UNROLL for (int i = 0; i < n * NV; i++) pt_vstore(ot + i * PT_VW, o[i]);
+}
+
+/* The running softmax of the lanes. */
+struct softmax {
+  pt_v m[NV], sum[NV]; /* reference and sum of weights */
+};
+
+/* Scores of a block into buf [BLOCK_KEYS, LANES], and their maximum. */
+PT_INLINE void score_block(const struct block *b, const float *qt, int64_t j, const int d,
+                           const int64_t ld, float *buf, pt_v top[NV]) {
+  pt_v s[KEYS * NV];
+  for (int v = 0; v < NV; v++) top[v] = pt_vset1(NOTHING);
+  for (int i = 0; i < BLOCK_KEYS; i += KEYS) {
+    score(b, qt, j + i, KEYS, d, ld, s);
+    if (b->table) add_bias(b, j + i, KEYS, s);
+    hide_padding(b, j + i, KEYS, s);
+    PT_UNROLL for (int v = 0; v < NV; v++) top[v] = pt_vmax(top[v], top_of(s + v, KEYS, NV));
+    PT_UNROLL for (int n = 0; n < KEYS * NV; n++) pt_vstore(buf + i * LANES + n * PT_VW, s[n]);
+  }
+}
+
+/* Moves the reference where top is far above it. */
+PT_INLINE void follow_top(struct softmax *x, const pt_v top[NV], float *ot, const int d) {
+  for (int v = 0; v < NV; v++) {
+    if (!any_above(top[v], pt_vadd(x->m[v], pt_vset1(LAG)))) continue;
+    pt_v to = follow(x->m[v], top[v]), f = weight_of(pt_vsub(x->m[v], to));
+    for (int e = 0; e < d; e++) {
+      float *o = ot + e * LANES + v * PT_VW;
+      pt_vstore(o, pt_vmul(f, pt_vload(o)));
+    }
+    x->sum[v] = pt_vmul(x->sum[v], f);
+    x->m[v] = to;
+  }
+}
+
+/* Scores of a block become weights, and are summed. */
+PT_INLINE void weigh_block(struct softmax *x, float *buf) {
+  for (int i = 0; i < BLOCK_KEYS; i += KEYS) {
+    pt_v s[KEYS * NV];
+    PT_UNROLL for (int n = 0; n < KEYS * NV; n++) {
+      float *at = buf + i * LANES + n * PT_VW;
+      s[n] = weight_of(pt_vsub(pt_vload(at), x->m[n % NV]));
+      pt_vstore(at, s[n]);
+    }
+    PT_UNROLL for (int v = 0; v < NV; v++) x->sum[v] =
+        pt_vadd(x->sum[v], sum_of(s + v, KEYS, NV));
+  }
+}
+
+/* Any d and ld (constants for the usual d): outputs and a block's scores lie in memory. */
+PT_INLINE void attend_any(const struct block *b, const int d, const int64_t ld) {
+  float *qt = b->room, *ot = qt + d * LANES, *buf = ot + d * LANES, inv[LANES];
+  struct softmax x;
+  for (int v = 0; v < NV; v++) x.m[v] = pt_vset1(NOTHING), x.sum[v] = pt_vset1(0.0f);
   take_queries(b, qt, d);
-  for (int e = 0; e < d; e++) pt_vstore(ot + e * PT_VW, sum);
+  memset(ot, 0, (size_t)d * LANES * sizeof *ot);
   for (int64_t j = 0; j < b->keys; j += BLOCK_KEYS) {
-    pt_v s[KEYS], top = pt_vset1(NOTHING);
-    for (int i = 0; i < BLOCK_KEYS; i += KEYS) {
-      score(b, qt, j + i, d, b->ld, s);
-      if (b->table) add_bias(b, j + i, s);
-      hide_padding(b, j + i, s);
-      top = pt_vmax(top, top_of(s));
-      for (int n = 0; n < KEYS; n++) pt_vstore(buf + (i + n) * PT_VW, s[n]);
-    }
-    if (any_above(top, pt_vadd(m, pt_vset1(LAG)))) {
-      pt_v to = follow(m, top), f = weight_of(pt_vsub(m, to));
-      for (int e = 0; e < d; e++)
-        pt_vstore(ot + e * PT_VW, pt_vmul(f, pt_vload(ot + e * PT_VW)));
-      sum = pt_vmul(sum, f);
-      m = to;
-    }
-    for (int i = 0; i < BLOCK_KEYS; i += KEYS) {
-      for (int n = 0; n < KEYS; n++) {
-        s[n] = weight_of(pt_vsub(pt_vload(buf + (i + n) * PT_VW), m));
-        pt_vstore(buf + (i + n) * PT_VW, s[n]);
-      }
-      sum = pt_vadd(sum, sum_of(s));
-    }
+    pt_v top[NV];
+    score_block(b, qt, j, d, ld, buf, top);
+    follow_top(&x, top, ot, d);
+    weigh_block(&x, buf);
+    const float *v = b->v + j * ld;
     int e = 0;
-    struct block at = *b;
-    for (; e + 8 <= d; e += 8, at.v += 8) gather_values(&at, ot + e * PT_VW, buf, j, 8);
-    for (; e < d; e++, at.v++) gather_values(&at, ot + e * PT_VW, buf, j, 1);
+    for (; e + CHANNELS <= d; e += CHANNELS)
+      gather_values(v + e, ld, ot + e * LANES, buf, CHANNELS);
+    for (; e < d; e++) gather_values(v + e, ld, ot + e * LANES, buf, 1);
   }
-  float inv[PT_VW];
-  pt_vstore(inv, sum);
-  for (int i = 0; i < PT_VW; i++) inv[i] = 1.0f / inv[i];
+  for (int v = 0; v < NV; v++) pt_vstore(inv + v * PT_VW, x.sum[v]);
+  for (int i = 0; i < LANES; i++) inv[i] = 1.0f / inv[i];
   for (int e = 0; e < d; e++)
-    pt_vstore(ot + e * PT_VW, pt_vmul(pt_vload(inv), pt_vload(ot + e * PT_VW)));
+    for (int i = 0; i < LANES; i++) ot[e * LANES + i] *= inv[i];
   give_outputs(b, ot, d);
 }
 
@@ -208,30 +277,30 @@ PT_INLINE void attend_any(const struct block *b, const int d) {
 /* d = 16 with 32 registers: outputs, scores and weights never leave them. */
 PT_INLINE void attend_16(const struct block *b, const bool rpe) {
   enum { D = 16 };
-  float *qt = b->room, *ot = qt + D * PT_VW;
+  float *qt = b->room, *ot = qt + D * LANES;
   pt_v m = pt_vset1(NOTHING), sum = pt_vset1(0.0f), o[D];
   take_queries(b, qt, D);
   PT_UNROLL for (int e = 0; e < D; e++) o[e] = sum;
-  for (int64_t j = 0; j < b->keys; j += KEYS) {
-    pt_v s[KEYS];
-    score(b, qt, j, D, D, s);
-    if (rpe) add_bias(b, j, s);
-    hide_padding(b, j, s);
-    pt_v top = top_of(s);
+  for (int64_t j = 0; j < b->keys; j += STEP) {
+    pt_v s[STEP];
+    score(b, qt, j, STEP, D, D, s);
+    if (rpe) add_bias(b, j, STEP, s);
+    hide_padding(b, j, STEP, s);
+    pt_v top = top_of(s, STEP, 1);
     if (__builtin_expect(any_above(top, pt_vadd(m, pt_vset1(LAG))), 0)) {
       pt_v to = follow(m, top), f = weight_of(pt_vsub(m, to));
       PT_UNROLL for (int e = 0; e < D; e++) o[e] = pt_vmul(f, o[e]);
       sum = pt_vmul(sum, f);
       m = to;
     }
-    PT_UNROLL for (int i = 0; i < KEYS; i++) s[i] = weight_of(pt_vsub(s[i], m));
-    sum = pt_vadd(sum, sum_of(s));
+    PT_UNROLL for (int i = 0; i < STEP; i++) s[i] = weight_of(pt_vsub(s[i], m));
+    sum = pt_vadd(sum, sum_of(s, STEP, 1));
     const float *v = b->v + j * D;
-    PT_UNROLL for (int i = 0; i < KEYS; i++) PT_UNROLL for (int e = 0; e < D; e++) o[e] =
+    PT_UNROLL for (int i = 0; i < STEP; i++) PT_UNROLL for (int e = 0; e < D; e++) o[e] =
         pt_vfma(s[i], pt_vset1(v[i * D + e]), o[e]);
   }
   pt_v inv = _mm512_div_ps(pt_vset1(1.0f), sum);
-  PT_UNROLL for (int e = 0; e < D; e++) pt_vstore(ot + e * PT_VW, pt_vmul(inv, o[e]));
+  PT_UNROLL for (int e = 0; e < D; e++) pt_vstore(ot + e * LANES, pt_vmul(inv, o[e]));
   give_outputs(b, ot, D);
 }
 #endif
@@ -245,8 +314,13 @@ static void attend_block(const struct block *b) {
       attend_16(b, false);
     return;
   }
+#else
+  if (b->d == 16 && b->ld == 16) {
+    attend_any(b, 16, 16);
+    return;
+  }
 #endif
-  attend_any(b, b->d);
+  attend_any(b, b->d, b->ld);
 }
 
 #endif

@@ -2,7 +2,7 @@
  *
  * How: a patch is worked on by one thread, or by all of them where there are fewer patches
  * than threads. Heads are taken in groups whose q, k and v fit the second-level cache; they
- * are made by the matrix product from rows normalised in a small tile. Then blocks of PT_VW
+ * are made by the matrix product from rows normalised in a small tile. Then blocks of
  * queries walk over the keys. A vector holds one number of PT_VW queries: scores of a key
  * are sums of q[e] * broadcast(k[e]), the output sums of weight * broadcast(v[e]); maximum
  * and sum of the softmax need no operation across lanes, and the weights are never stored
@@ -200,11 +200,11 @@ static void take_coords(const struct work *w) {
 /* Attention of the group's heads, shared out in blocks of queries, head by head. */
 static void attend_heads(const struct work *w, int first_head, int heads) {
   const struct sizes *z = &w->z;
-  int first = w->p.len - w->p.own, blocks = (w->p.own + PT_VW - 1) / PT_VW, had = -1;
+  int first = w->p.len - w->p.own, blocks = (w->p.own + LANES - 1) / LANES, had = -1;
   int64_t from, to;
   share(w, (int64_t)heads * blocks, &from, &to);
   for (int64_t u = from; u < to; u++) {
-    int h = (int)(u / blocks), i = first + (int)(u % blocks) * PT_VW;
+    int h = (int)(u / blocks), i = first + (int)(u % blocks) * LANES;
     if (h != had) take_table(w, first_head + h);
     had = h;
     struct block b = {
@@ -214,7 +214,7 @@ static void attend_heads(const struct work *w, int first_head, int heads) {
         .ld = z->ld,
         .d = z->d,
         .keys = w->p.len,
-        .queries = w->p.len - i < PT_VW ? w->p.len - i : PT_VW,
+        .queries = w->p.len - i < LANES ? w->p.len - i : LANES,
         .factor = w->a->scale * LOG2_E,
         .bound = w->a->rpe_bound,
         .table = w->a->rpe ? w->table : NULL,
