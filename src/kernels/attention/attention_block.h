@@ -19,19 +19,19 @@
 #define NOTHING (-1e30f) /* score of what is not there */
 
 /* Queries are taken NV vectors at a time: a broadcast number of a key then serves NV
- * multiply-adds. With 32 registers one vector is enough (see attend_16). */
+ * multiply-adds. KEYS x NV scores, and CHANNELS x NV outputs, are in the making at once: 8
+ * chains of multiply-adds at least, as many as the registers hold at best. */
 #if PT_VW == 16
-enum { NV = 1 };
+enum { NV = 1, KEYS = 8, CHANNELS = 8 };
 #else
-enum { NV = 2 };
+enum { NV = 2, KEYS = 6, CHANNELS = 4 };
 #endif
 enum {
   LANES = NV * PT_VW,
-  KEYS = 8 / NV,     /* keys scored at once: 8 chains of multiply-adds */
-  BLOCK_KEYS = 24,   /* keys between two looks at the maximum, where outputs lie in memory */
-  STEP = 12,         /* the same for attend_16, where they do not; divides BLOCK_KEYS */
-  CHANNELS = 8 / NV, /* output channels at once: 8 chains again */
+  BLOCK_KEYS = 24, /* keys between two looks at the maximum, where outputs lie in memory */
+  STEP = 12,       /* the same for attend_16, where they do not */
 };
+_Static_assert(BLOCK_KEYS % KEYS == 0 && BLOCK_KEYS % STEP == 0, "blocks are whole steps");
 
 typedef uint32_t bits_v __attribute__((vector_size(4 * PT_VW)));
 typedef int32_t int_v __attribute__((vector_size(4 * PT_VW)));
