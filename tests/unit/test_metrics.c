@@ -77,6 +77,44 @@ static void reference(void **state) {
   vectors_close(&v);
 }
 
+/* The validation room: labels of the voxels carried to all points, then the counts. */
+static void validation(void **state) {
+  (void)state;
+  struct vectors v;
+  if (!vectors_open(&v, "pipeline")) return;
+  struct pt_mem mem;
+  pt_mem_init(&mem, 0);
+  struct ptv3_error err;
+  struct pt_metrics m;
+  int64_t voxels, n;
+  const float *logits = vectors_get(&v, "val/logits", "F32", &voxels);
+  const float *margin = vectors_get(&v, "val/margin", "F32", NULL);
+  const int32_t *inverse = vectors_get(&v, "val/inverse", "I32", &n);
+  const int32_t *want = vectors_get(&v, "val/pred_full", "I32", NULL);
+  int32_t *pred = malloc((size_t)n * sizeof *pred);
+  for (int64_t i = 0; i < n; i++) {
+    const float *row = logits + (int64_t)inverse[i] * 13;
+    pred[i] = 0;
+    for (int k = 1; k < 13; k++)
+      if (row[k] > row[pred[i]]) pred[i] = k;
+    if (margin[inverse[i]] < 1e-3f) pred[i] = want[i];
+    assert_int_equal(pred[i], want[i]);
+  }
+  assert_int_equal(pt_metrics_init(&m, &mem, 13, -1, &err), 0);
+  pt_metrics_add(&m, pred, vectors_get(&v, "room/segment", "I32", NULL), n);
+  for (int k = 0; k < 13; k++) {
+    assert_int_equal(pt_metrics_intersection(&m, k),
+                     ((const int64_t *)vectors_get(&v, "val/intersection", "I64", NULL))[k]);
+    assert_int_equal(pt_metrics_union(&m, k),
+                     ((const int64_t *)vectors_get(&v, "val/union", "I64", NULL))[k]);
+    assert_int_equal(pt_metrics_target(&m, k),
+                     ((const int64_t *)vectors_get(&v, "val/target", "I64", NULL))[k]);
+  }
+  free(pred);
+  pt_metrics_free(&m);
+  vectors_close(&v);
+}
+
 static void odd_labels(void **state) {
   (void)state;
   struct pt_mem mem;
@@ -106,6 +144,7 @@ static void odd_labels(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(reference), cmocka_unit_test(odd_labels)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(reference), cmocka_unit_test(validation),
+                                     cmocka_unit_test(odd_labels)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
