@@ -79,20 +79,21 @@ $(INTERNAL): $(OBJ)
 
 $(BUILD)/libptv3.o: $(OBJ)
 	$(CC) -r -nostdlib -o $@ $^
-	objcopy --localize-hidden $@
+	objcopy -w --keep-global-symbol='ptv3_*' $@
 
 $(LIB): $(BUILD)/libptv3.o
 	@rm -f $@
 	ar rcs $@ $^
 
 $(SHARED).$(VERSION): $(OBJ)
-	$(CC) -shared -Wl,-soname,libptv3.so.$(SOVERSION) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(CC) -shared -Wl,-soname,libptv3.so.$(SOVERSION) \
+	  -Wl,--version-script=scripts/exports.map $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(SHARED): $(SHARED).$(VERSION)
 	@ln -sf libptv3.so.$(VERSION) $(BUILD)/libptv3.so.$(SOVERSION)
 	@ln -sf libptv3.so.$(VERSION) $@
 
-$(BUILD)/ptv3: $(CLI_OBJ) $(INTERNAL)
+$(BUILD)/ptv3: $(CLI_OBJ) $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 define layer_rules
