@@ -29,6 +29,15 @@ LDLIBS  += $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -ldl
 LDFLAGS += $(SAN) -fopenmp -Wl,--as-needed
 QUIET   := --no-print-directory
 
+# A line a file; V=1 shows the commands.
+ifdef V
+Q   :=
+say = @:
+else
+Q   := @
+say = @printf '  %-4s %s\n'
+endif
+
 # ---- layers: which folders each may include from ----
 SEE_base     := base
 SEE_formats  := base formats
@@ -78,15 +87,17 @@ $(INTERNAL): $(OBJ)
 	@ar rcs $@ $^
 
 $(BUILD)/libptv3.o: $(OBJ)
-	$(CC) -r -nostdlib -o $@ $^
-	objcopy -w --keep-global-symbol='ptv3_*' $@
+	$(say) LD $@
+	$(Q)$(CC) -r -nostdlib -o $@ $^
+	$(Q)objcopy -w --keep-global-symbol='ptv3_*' $@
 
 $(LIB): $(BUILD)/libptv3.o
 	@rm -f $@
-	ar rcs $@ $^
+	@ar rcs $@ $^
 
 $(SHARED).$(VERSION): $(OBJ)
-	$(CC) -shared -Wl,-soname,libptv3.so.$(SOVERSION) \
+	$(say) LD $@
+	$(Q)$(CC) -shared -Wl,-soname,libptv3.so.$(SOVERSION) \
 	  -Wl,--version-script=scripts/exports.map $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(SHARED): $(SHARED).$(VERSION)
@@ -94,25 +105,29 @@ $(SHARED): $(SHARED).$(VERSION)
 	@ln -sf libptv3.so.$(VERSION) $@
 
 $(BUILD)/ptv3: $(CLI_OBJ) $(LIB)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 define layer_rules
 $(BUILD)/src/$(1)/%.o: src/$(1)/%.c
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) $$(call see,$(1)) -MMD -MP -c -o $$@ $$<
+	$$(say) CC $$@
+	$$(Q)$$(CC) $$(CFLAGS) $$(call see,$(1)) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach l,$(LAYERS),$(eval $(call layer_rules,$(l))))
 
 define isa_rules
 $(BUILD)/src/kernels/%_cpu.$(1).o: src/kernels/%_cpu.c
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) $$(ISA_$(1)) $$(call see,kernels) -MMD -MP -c -o $$@ $$<
+	$$(say) CC $$@
+	$$(Q)$$(CC) $$(CFLAGS) $$(ISA_$(1)) $$(call see,kernels) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rules,$(i))))
 
 $(BUILD)/cli/%.o: cli/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -iquote cli -MMD -MP -c -o $@ $<
+	$(say) CC $@
+	$(Q)$(CC) $(CFLAGS) -iquote cli -MMD -MP -c -o $@ $<
 
 # ---- install ----
 INSTALL := $(DESTDIR)$(PREFIX)
@@ -160,32 +175,38 @@ REFER   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/reference/run_
 
 $(BUILD)/tests/api/%: tests/api/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -iquote tests -MMD -MP $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS) -lcmocka
+	$(say) CC $@
+	$(Q)$(CC) $(CFLAGS) -iquote tests -MMD -MP $(LDFLAGS) -o $@ $< $(LIB) $(LDLIBS) -lcmocka
 
 $(BUILD)/src/kernels/%_check.o: src/kernels/%_check.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests/kernels -MMD -MP -c -o $@ $<
+	$(say) CC $@
+	$(Q)$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests/kernels -MMD -MP -c -o $@ $<
 
 KERNEL_SRC := $(sort $(wildcard tests/kernels/*.c))
 $(BUILD)/tests/kernels/checkkernels: $(KERNEL_SRC) $(CHECK_OBJ) $(INTERNAL)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests/kernels $(LDFLAGS) -o $@ $(KERNEL_SRC) \
+	$(say) CC $@
+	$(Q)$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests/kernels $(LDFLAGS) -o $@ $(KERNEL_SRC) \
 	  $(CHECK_OBJ) $(INTERNAL) $(LDLIBS)
 
 REFER_SRC := $(sort $(wildcard tests/reference/*.c))
 $(BUILD)/tests/reference/run_reference: $(REFER_SRC) $(INTERNAL)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests/reference $(LDFLAGS) -o $@ $(REFER_SRC) \
+	$(say) CC $@
+	$(Q)$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests/reference $(LDFLAGS) -o $@ $(REFER_SRC) \
 	  $(INTERNAL) $(LDLIBS)
 
 $(BUILD)/tests/%: tests/%.c $(INTERNAL)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests -MMD -MP $(LDFLAGS) -o $@ $< $(INTERNAL) $(LDLIBS) \
+	$(say) CC $@
+	$(Q)$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests -MMD -MP $(LDFLAGS) -o $@ $< $(INTERNAL) $(LDLIBS) \
 	  -lcmocka
 
 $(BUILD)/bench/%: bench/%.c $(INTERNAL)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests -MMD -MP $(LDFLAGS) -o $@ $< $(INTERNAL) $(LDLIBS)
+	$(say) CC $@
+	$(Q)$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests -MMD -MP $(LDFLAGS) -o $@ $< $(INTERNAL) $(LDLIBS)
 
 .PHONY: check check-all check-quick check-unit check-api check-cli check-reference checkkernels \
         check-headers check-symbols check-install
@@ -248,7 +269,8 @@ fuzz:  ## fuzz every reader for FUZZ_SECONDS each (needs clang)
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(INTERNAL)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(SEE_ALL) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(INTERNAL) $(LDLIBS)
+	$(say) CC $@
+	$(Q)$(CC) $(CFLAGS) $(SEE_ALL) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(INTERNAL) $(LDLIBS)
 
 fuzz-run: $(FUZZ:%=$(BUILD)/fuzz/%)
 	@BUILD=$(BUILD) sh scripts/fuzz.sh $(FUZZ_SECONDS) $(FUZZ)

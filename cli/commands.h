@@ -5,6 +5,7 @@
 /* X(name, summary) */
 #define COMMAND_LIST(X)                                        \
   X(predict, "classify the points of clouds")                  \
+  X(eval, "score a model on a labelled data set")              \
   X(render, "draw a cloud, its classes or its errors as PNG")  \
   X(info, "show what a cloud, weights or configuration holds") \
   X(config, "show a configuration with its bases resolved")    \

@@ -7,6 +7,8 @@ num_classes = 3
 grid_size = 0.5  # metres
 names = ["ground", "vegetation", "building"]
 las_codes = [2, 5, 6]  # ASPRS classification of each class
+# The classes of a file's labels; those not listed are ignored. Not in Pointcept.
+learning_map = {2: 0, 3: 1, 4: 1, 5: 1, 6: 2}
 
 model = dict(
     type="DefaultSegmentorV2",
@@ -54,7 +56,8 @@ data = dict(
     val=dict(
         type="DefaultDataset",
         split="val",
-        data_root="data/aerial",
+        data_root="demo",
+        learning_map=learning_map,
         transform=[
             dict(type="CenterShift", apply_z=True),
             dict(type="Copy", keys_dict={"segment": "origin_segment"}),

@@ -4,7 +4,7 @@ set -eu
 ptv3=$1
 out=$2
 here=$(dirname "$0")
-cloud=$here/ign_77060_627760.las
+cloud=$here/val/ign_77060_627760.las
 weights=random:1
 [ -f "$here/demo.safetensors" ] && weights=$here/demo.safetensors
 mkdir -p "$out"

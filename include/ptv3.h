@@ -226,7 +226,6 @@ PTV3_API int ptv3_predict(struct ptv3_model *model, const struct ptv3_cloud *clo
 struct ptv3_eval_options {
   struct ptv3_predict_options predict;
   const char *data_root;   /* NULL: the configuration's data.val.data_root */
-  const char *split;       /* NULL: the configuration's data.val.split */
   const char *const *fill; /* [fill_count], as in ptv3_cloud_options */
   int fill_count;
   bool estimate_normals;

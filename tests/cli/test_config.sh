@@ -27,7 +27,7 @@ run config "$work/bad.py"
 check "code is not run" is 4
 check "and the place is given" says "bad.py:1:"
 
-run info demo/demo.py demo/ign_77060_627760.las
+run info demo/demo.py demo/val/ign_77060_627760.las
 check "info of two files" is 0
 check "info of a configuration" prints 'PT-v3m1'
 check "info of a cloud" prints 'points *59606'
@@ -36,7 +36,7 @@ check "coordinates keep their offset" prints '770600.000 to 770650.000'
 run info "$work/none.las"
 check "info of nothing" is 4
 
-head -c 5000 demo/ign_77060_627760.las >"$work/cut.las"
+head -c 5000 demo/val/ign_77060_627760.las >"$work/cut.las"
 run info "$work/cut.las"
 check "a cut file" is 4
 check "a cut file is named" says "cut.las"

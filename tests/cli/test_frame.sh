@@ -31,7 +31,7 @@ check "an unknown command has a suggestion" says "did you mean 'config'"
 run zzzzzz
 check "no suggestion for nonsense" fails says "did you mean"
 
-for command in config convert info render version predict; do
+for command in config convert info render version predict eval; do
   run help $command
   check "help $command succeeds" is 0
   check "help $command shows its use" prints "usage: ptv3 $command"

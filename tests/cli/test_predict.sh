@@ -1,6 +1,6 @@
 # test_predict.sh - ptv3 predict: what is written, for which input, and what is refused.
 . tests/cli/lib.sh
-cloud=demo/ign_77060_627760.las
+cloud=demo/val/ign_77060_627760.las
 mkdir "$work/o"
 model="demo/demo.py --weight random:1"
 

@@ -1,6 +1,6 @@
 # test_render.sh - ptv3 render: pictures are written, and nothing on failure.
 . tests/cli/lib.sh
-cloud=demo/ign_77060_627760.las
+cloud=demo/val/ign_77060_627760.las
 mkdir "$work/o"
 
 png() { [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ]; }
