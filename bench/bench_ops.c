@@ -19,6 +19,7 @@
 #include "pool.h"
 #include "unit/ops_made.h"
 #include "unpool.h"
+#include "vec.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -40,18 +41,17 @@ gemm_fn pt_gemm_generic;
 #if defined(__x86_64__)
 gemm_fn pt_gemm_avx2, pt_gemm_avx512;
 
-/* GFLOP/s of 24 independent chains of multiply-adds: the most one core can do. */
+/* GFLOP/s of 16 independent chains of multiply-adds: the most one core can do. */
 __attribute__((target("avx512f"))) static double peak_avx512(void) {
   double best = 0.0;
   for (int t = 0; t < 20; t++) {
-    __m512 a[24], x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(1e-3f);
-    for (int i = 0; i < 24; i++) a[i] = _mm512_set1_ps((float)i);
+    __m512 a[16], x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(1e-3f);
+    for (int i = 0; i < 16; i++) a[i] = _mm512_set1_ps((float)i);
     double start = now();
-    for (int64_t n = 0; n < 200000; n++)
-#pragma GCC unroll 24
-      for (int i = 0; i < 24; i++) a[i] = _mm512_fmadd_ps(a[i], x, y);
-    double rate = 200000.0 * 24 * 32 / (now() - start) * 1e-9;
-    for (int i = 1; i < 24; i++) a[0] = _mm512_add_ps(a[0], a[i]);
+    for (int64_t n = 0; n < 200000; n++) PT_UNROLL
+    for (int i = 0; i < 16; i++) a[i] = _mm512_fmadd_ps(a[i], x, y);
+    double rate = 200000.0 * 16 * 32 / (now() - start) * 1e-9;
+    for (int i = 1; i < 16; i++) a[0] = _mm512_add_ps(a[0], a[i]);
     volatile float sink = _mm512_cvtss_f32(a[0]);
     (void)sink;
     if (rate > best) best = rate;

@@ -9,12 +9,12 @@
 
 #include "vec.h"
 
-#define MAX_ROWS 12
+#define MAX_ROWS 8
 #define MAX_PANELS 4
 
 #if PT_VW == 16
 enum { PANELS = 4 }; /* 24 accumulators, 1 to 4 vectors of B, of 32 registers */
-static const int rows_of[MAX_PANELS + 1] = {0, 12, 12, 8, 6};
+static const int rows_of[MAX_PANELS + 1] = {0, 8, 8, 8, 6};
 #elif PT_VW == 8
 enum { PANELS = 1 }; /* 12 accumulators, 2 vectors of B, a broadcast, of 16 registers */
 static const int rows_of[MAX_PANELS + 1] = {0, 6, 0, 0, 0};
@@ -67,41 +67,22 @@ PT_INLINE void micro(const struct block *t, const int rows, const int panels) {
 
 #define MICRO(r, p) \
   static void micro_##r##_##p(const struct block *t) { micro(t, r, p); }
-MICRO(1, 1)
-MICRO(2, 1)
-#if PT_VW >= 8
-MICRO(3, 1)
-MICRO(4, 1)
-MICRO(5, 1)
-MICRO(6, 1)
-#endif
+#define TO_2(X, p) X(1, p) X(2, p)
+#define TO_6(X, p) TO_2(X, p) X(3, p) X(4, p) X(5, p) X(6, p)
+#define TO_8(X, p) TO_6(X, p) X(7, p) X(8, p)
+#define ENTRY(r, p) [p][r] = micro_##r##_##p,
+
 #if PT_VW == 16
-MICRO(7, 1)
-MICRO(8, 1)
-MICRO(9, 1)
-MICRO(10, 1)
-MICRO(11, 1) MICRO(12, 1) MICRO(1, 2) MICRO(2, 2) MICRO(3, 2) MICRO(4, 2) MICRO(5, 2)
-    MICRO(6, 2) MICRO(7, 2) MICRO(8, 2) MICRO(9, 2) MICRO(10, 2) MICRO(11, 2) MICRO(12, 2)
-        MICRO(1, 3) MICRO(2, 3) MICRO(3, 3) MICRO(4, 3) MICRO(5, 3) MICRO(6, 3) MICRO(7, 3)
-            MICRO(8, 3) MICRO(1, 4) MICRO(2, 4) MICRO(3, 4) MICRO(4, 4) MICRO(5, 4) MICRO(6, 4)
+#define ALL(X) TO_8(X, 1) TO_8(X, 2) TO_8(X, 3) TO_6(X, 4)
+#elif PT_VW == 8
+#define ALL(X) TO_6(X, 1)
+#else
+#define ALL(X) TO_2(X, 1)
 #endif
 
-                typedef void micro_fn(const struct block *);
-static micro_fn *const micro_of[PANELS + 1][MAX_ROWS + 1] = {
-    {0},
-#if PT_VW == 16
-    {0, micro_1_1, micro_2_1, micro_3_1, micro_4_1, micro_5_1, micro_6_1, micro_7_1, micro_8_1,
-     micro_9_1, micro_10_1, micro_11_1, micro_12_1},
-    {0, micro_1_2, micro_2_2, micro_3_2, micro_4_2, micro_5_2, micro_6_2, micro_7_2, micro_8_2,
-     micro_9_2, micro_10_2, micro_11_2, micro_12_2},
-    {0, micro_1_3, micro_2_3, micro_3_3, micro_4_3, micro_5_3, micro_6_3, micro_7_3, micro_8_3},
-    {0, micro_1_4, micro_2_4, micro_3_4, micro_4_4, micro_5_4, micro_6_4},
-#elif PT_VW == 8
-    {0, micro_1_1, micro_2_1, micro_3_1, micro_4_1, micro_5_1, micro_6_1},
-#else
-    {0, micro_1_1, micro_2_1},
-#endif
-};
+ALL(MICRO)
+typedef void micro_fn(const struct block *);
+static micro_fn *const micro_of[PANELS + 1][MAX_ROWS + 1] = {ALL(ENTRY)};
 
 struct product {
   int64_t m;
