@@ -128,6 +128,7 @@ int pt_sample_view(const struct pt_cloud *c, struct pt_sample *s, struct ptv3_er
   s->inverse = view(c, "inverse", PT_I32, 1, s->n_origin);
   s->segment = view(c, "segment", PT_I32, 1, c->n);
   s->origin_segment = view(c, "origin_segment", PT_I32, 1, s->n_origin);
+  s->index = view(c, "index", PT_I32, 1, c->n);
   s->condition = c->condition;
   return PTV3_OK;
 }

@@ -50,6 +50,7 @@ struct pt_sample {
   const int32_t *segment;        /* [n], NULL without labels */
   const int32_t *origin_segment; /* [n_origin], NULL without labels */
   const int32_t *inverse;        /* [n_origin] row of each point; NULL: the identity */
+  const int32_t *index;          /* [n] point of each row, in fragments; NULL elsewhere */
   const char *condition;         /* data set name for prompt training; NULL if none */
 };
 

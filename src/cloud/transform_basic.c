@@ -262,31 +262,38 @@ static int grid_parse(struct pt_transform *t, const struct pt_value *d,
   return PTV3_OK;
 }
 
-/* The channels that GridSample adds, for the chosen points; not yet indexed, since their
- * rows are voxels while the others' are still points. */
-static int grid_extras(const struct pt_transform *t, const struct pt_voxels *v,
-                       struct pt_cloud *c, const int32_t *select, struct ptv3_error *err) {
-  const struct pt_channel *coord = pt_cloud_find(c, "coord"), *normal = NULL;
+int pt_grid_extras(const struct pt_transform *t, const struct pt_voxels *v,
+                   const struct pt_cloud *points, struct pt_cloud *to, const int32_t *select,
+                   struct ptv3_error *err) {
+  const struct pt_channel *coord = pt_cloud_find(points, "coord"), *normal = NULL;
   struct pt_channel *out;
-  if (t->u.grid.project && !(normal = pt_cloud_need(c, "normal", "GridSample", err)))
+  if (t->u.grid.project && !(normal = pt_cloud_need(points, "normal", "GridSample", err)))
     return pt_status(err);
   if (t->u.grid.grid_coord) {
-    if (!(out = pt_cloud_add_rows(c, "grid_coord", PT_I32, 3, v->m, err)))
+    if (!(out = pt_cloud_add_rows(to, "grid_coord", PT_I32, 3, v->m, err)))
       return pt_status(err);
     pt_voxels_grid(v, coord, select, v->m, out->data);
   }
   if (t->u.grid.displacement) {
     int width = normal ? 1 : 3;
-    if (!(out = pt_cloud_add_rows(c, "displacement", PT_F32, width, v->m, err)))
+    if (!(out = pt_cloud_add_rows(to, "displacement", PT_F32, width, v->m, err)))
       return pt_status(err);
     pt_voxels_displacement(v, coord, normal, select, v->m, out->data);
   }
   if (t->u.grid.min_coord) {
-    if (!(out = pt_cloud_add_rows(c, "min_coord", PT_F32, 3, 1, err))) return pt_status(err);
+    if (!(out = pt_cloud_add_rows(to, "min_coord", PT_F32, 3, 1, err))) return pt_status(err);
     for (int a = 0; a < 3; a++)
       ((float *)out->data)[a] = (float)((double)v->min[a] * v->grid_size);
   }
   return PTV3_OK;
+}
+
+void pt_grid_follow(struct pt_cloud *c) {
+  static const char *const added[] = {"grid_coord", "displacement"};
+  for (int i = 0; i < 2; i++) {
+    struct pt_channel *ch = pt_cloud_find(c, added[i]);
+    if (ch) ch->indexed = true;
+  }
 }
 
 /* Gives v's inverse to the cloud, joined with that of an earlier GridSample if labels are
@@ -321,17 +328,13 @@ static int grid_apply(const struct pt_transform *t, struct pt_apply *a,
   if (!st) {
     pt_cloud_remove(c, "grid_coord"); /* of an earlier GridSample */
     pt_cloud_remove(c, "displacement");
-    st = grid_extras(t, &v, c, select, err);
+    st = pt_grid_extras(t, &v, c, c, select, err);
   }
   if (!st && (t->u.grid.inverse || a->keep_inverse)) st = grid_inverse(&v, a, err);
   int64_t m = v.m;
   pt_voxels_free(&v);
   if (!st) st = pt_cloud_select(c, select, m, err);
-  static const char *const added[] = {"grid_coord", "displacement"};
-  for (int i = 0; !st && i < 2; i++) {
-    struct pt_channel *ch = pt_cloud_find(c, added[i]);
-    if (ch) ch->indexed = true;
-  }
+  if (!st) pt_grid_follow(c);
   pt_free(c->mem, select);
   return st;
 }

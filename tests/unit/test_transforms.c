@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "fragments.h"
 #include "pipeline.h"
 #include "pyconfig.h"
 #include "transform.h"
@@ -236,6 +237,103 @@ static void validation(void **state) {
   vectors_close(&v);
 }
 
+/* ---- the test pipeline: augmentations and fragments ---- */
+
+#define AUG(s) "[dict(type='RandomScale', scale=[" s ", " s "])],"
+#define FLIP(s) \
+  "[dict(type='RandomScale', scale=[" s ", " s "]), dict(type='RandomFlip', p=1)],"
+
+static const char s3dis_test[] =
+    "T = dict("
+    " transform=[dict(type='CenterShift', apply_z=True), dict(type='NormalizeColor')],"
+    " test_cfg=dict("
+    "  voxelize=dict(type='GridSample', grid_size=0.05, hash_type='fnv', mode='test',"
+    "                return_grid_coord=True),"
+    "  crop=None,"
+    "  post_transform=[dict(type='CenterShift', apply_z=False), dict(type='ToTensor'),"
+    "   dict(type='Collect', keys=('coord', 'grid_coord', 'index'),"
+    "        feat_keys=('color', 'normal'))],"
+    "  aug_transform=[" AUG("0.9") AUG("0.95") AUG("1") AUG("1.05") AUG("1.1") FLIP("0.9")
+        FLIP("0.95") FLIP("1") FLIP("1.05") FLIP("1.1") "]))";
+
+static double fixed_scale; /* of the last augmentation */
+
+static int same_scale(void *user, enum pt_draw_kind kind, double lo, double hi, int64_t n,
+                      double *out, struct ptv3_error *err) {
+  (void)user, (void)hi, (void)err;
+  for (int64_t i = 0; i < n; i++) out[i] = kind == PT_DRAW_UNIFORM ? lo : 0;
+  if (kind == PT_DRAW_UNIFORM) fixed_scale = lo;
+  return PTV3_OK;
+}
+
+static void first_fragment(struct vectors *v, const struct pt_cloud *f) {
+  struct ptv3_error err;
+  struct pt_sample s;
+  int64_t m;
+  const int32_t *index = vectors_get(v, "test/fragment0_index", "I32", &m);
+  assert_int_equal(pt_sample_view(f, &s, &err), 0);
+  assert_int_equal(s.n, m);
+  assert_memory_equal(s.index, index, (size_t)m * 4);
+  assert_memory_equal(s.grid_coord, vectors_get(v, "test/fragment0_grid_coord", "I32", NULL),
+                      (size_t)m * 12);
+  assert_memory_equal(s.coord, vectors_get(v, "test/fragment0_coord", "F32", NULL),
+                      (size_t)m * 12);
+  assert_memory_equal(s.feat, vectors_get(v, "test/fragment0_feat", "F32", NULL),
+                      (size_t)m * 24);
+}
+
+/* Runs the whole test plan on a cloud and compares with v, if given. */
+static int run_protocol(struct pt_env *env, const struct pt_value *config, struct pt_cloud *c,
+                        struct vectors *v, int64_t *fragments, struct ptv3_error *err) {
+  struct pt_test test;
+  struct pt_test_run r = {0};
+  struct pt_draw draw = {.fill = same_scale};
+  *fragments = 0;
+  int st = pt_test_parse(&test, &env->mem, config, err);
+  if (st) return st;
+  st = pt_pipeline_apply(&test.transform, env, c, &draw, true, err);
+  for (int64_t a = 0; !st && a < test.n_aug; a++) {
+    st = pt_test_begin(&r, &test, env, c, a, &draw, err);
+    for (int64_t i = 0; !st && i < r.fragments; i++) {
+      struct pt_cloud f;
+      if ((st = pt_test_fragment(&r, env, i, &draw, &f, err))) break;
+      if (v && *fragments == 0) first_fragment(v, &f);
+      if (v)
+        assert_int_equal(f.n, ((const int32_t *)vectors_get(v, "test/fragment_size", "I32",
+                                                            NULL))[*fragments]);
+      ++*fragments;
+      pt_cloud_free(&f);
+    }
+    pt_test_end(&r);
+  }
+  pt_test_free(&test);
+  return st;
+}
+
+static void precise_test(void **state) {
+  (void)state;
+  struct vectors v;
+  if (!vectors_open(&v, "pipeline")) return;
+  struct pt_env env;
+  pt_env_init(&env, 2, 0);
+  struct ptv3_error err;
+  struct pt_config config;
+  struct pt_cloud c;
+  assert_int_equal(pt_config_parse(&env, s3dis_test, (int64_t)strlen(s3dis_test), "test.py",
+                                   NULL, 0, &config, &err),
+                   0);
+  load_room(&v, &env, &c);
+  int64_t fragments;
+  if (run_protocol(&env, pt_get(config.root, "T"), &c, &v, &fragments, &err))
+    fail_msg("%s", err.message);
+  assert_int_equal(fragments, 104);
+  assert_true(fixed_scale == 1.1);
+  pt_cloud_free(&c);
+  pt_config_free(&config);
+  assert_int_equal(env.mem.used, 0);
+  vectors_close(&v);
+}
+
 /* ---- small clouds ---- */
 
 static int small_cloud(struct pt_env *env, struct pt_cloud *c, struct ptv3_error *err) {
@@ -383,10 +481,70 @@ static void no_memory(void **state) {
   }
 }
 
+static void test_no_memory(void **state) {
+  (void)state;
+  const char *text =
+      "T = dict(transform=[dict(type='GridSample', grid_size=0.01, return_inverse=True)],"
+      " test_cfg=dict(voxelize=dict(type='GridSample', grid_size=1, mode='test',"
+      "   return_grid_coord=True, return_displacement=True),"
+      "  post_transform=[dict(type='Collect', keys=['coord', 'grid_coord', 'index'],"
+      "   feat_keys='displacement')], aug_transform=[[], [dict(type='RandomFlip', p=1)]]))";
+  for (int64_t k = 1;; k++) {
+    struct pt_env env;
+    pt_env_init(&env, 1, 0);
+    struct ptv3_error err;
+    struct pt_config config;
+    struct pt_cloud c;
+    assert_int_equal(
+        pt_config_parse(&env, text, (int64_t)strlen(text), "test.py", NULL, 0, &config, &err),
+        0);
+    assert_int_equal(small_cloud(&env, &c, &err), 0);
+    env.mem.fail_at = env.mem.calls + k;
+    int64_t fragments;
+    int st = run_protocol(&env, pt_get(config.root, "T"), &c, NULL, &fragments, &err);
+    pt_cloud_free(&c);
+    pt_config_free(&config);
+    assert_int_equal(env.mem.used, 0);
+    if (!st) assert_int_equal(fragments, 3); /* two, and one where the flip parts them */
+    if (!st) break;
+    assert_true(k < 500);
+  }
+}
+
+static void test_refusals(void **state) {
+  (void)state;
+  static const char *const text[][2] = {
+      {"T = dict(transform=[])", "test_cfg"},
+      {"T = dict(test_cfg=dict(crop=dict(type='SphereCrop')))", "crop"},
+      {"T = dict(test_cfg=dict(voxelize=dict(type='GridSample')))", "mode='test'"},
+      {"T = dict(test_cfg=dict(voxelize=dict(type='GridSample', mode='test'),"
+       " aug_transform=[]))",
+       "aug"},
+  };
+  for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+    struct pt_env env;
+    pt_env_init(&env, 1, 0);
+    struct ptv3_error err;
+    struct pt_config config;
+    struct pt_test test;
+    assert_int_equal(pt_config_parse(&env, text[i][0], (int64_t)strlen(text[i][0]), "test.py",
+                                     NULL, 0, &config, &err),
+                     0);
+    assert_int_equal(pt_test_parse(&test, &env.mem, pt_get(config.root, "T"), &err),
+                     PTV3_CONFIG);
+    if (!strstr(err.message, text[i][1])) fail_msg("%s", err.message);
+    pt_config_free(&config);
+    assert_int_equal(env.mem.used, 0);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reference), cmocka_unit_test(validation),   cmocka_unit_test(two_grids),
-      cmocka_unit_test(refusals),  cmocka_unit_test(random_steps), cmocka_unit_test(no_memory),
+      cmocka_unit_test(reference),     cmocka_unit_test(validation),
+      cmocka_unit_test(two_grids),     cmocka_unit_test(refusals),
+      cmocka_unit_test(random_steps),  cmocka_unit_test(no_memory),
+      cmocka_unit_test(precise_test),  cmocka_unit_test(test_no_memory),
+      cmocka_unit_test(test_refusals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
