@@ -187,10 +187,49 @@ static void patches_are_pointcepts(void **state) {
   }
 }
 
+/* A cloud's rows are the same bits alone and in a batch. */
+static void batches_change_nothing(void **state) {
+  (void)state;
+  int count;
+  const struct pt_kernels *const *t = pt_kernel_tables(&count);
+  struct loaded l;
+  if (!read_case(&l, "attention_batch_large", 64, 3)) return;
+  int64_t c = l.a.c, size = l.a.n * c * (int64_t)sizeof(float);
+  const float *x = vectors_get(&l.v, "x", "F32");
+  const int32_t *order = l.a.order;
+  float *all = pt_alloc(&l.mem, 1, size, PT_MEM_OTHER, NULL);
+  float *one = pt_alloc(&l.mem, 1, size, PT_MEM_OTHER, NULL);
+  int32_t *shifted = pt_alloc(&l.mem, l.a.n, 4, PT_MEM_OTHER, NULL);
+  struct pt_exec ex = {.threads = 1, .scratch_stride = 4 << 20};
+  ex.scratch = pt_alloc(&l.mem, 1, ex.scratch_stride, PT_MEM_OTHER, NULL);
+  assert_true(all && one && shifted && ex.scratch);
+  for (int k = 0; k < count; k++) {
+    assert_true(t[k]->attention_scratch(&l.a, 0) <= ex.scratch_stride);
+    struct pt_attention a = l.a;
+    a.x = all;
+    memcpy(all, x, (size_t)size);
+    t[k]->attention(&a, &ex);
+    for (int b = 0; b < l.a.clouds; b++) {
+      int64_t first = l.offset[b], offset[2] = {0, l.offset[b + 1] - first};
+      for (int64_t i = 0; i < offset[1]; i++) shifted[i] = order[first + i] - (int32_t)first;
+      memcpy(one, x + first * c, (size_t)(offset[1] * c) * sizeof *one);
+      a.n = offset[1], a.clouds = 1, a.offset = offset, a.order = shifted, a.x = one;
+      t[k]->attention(&a, &ex);
+      assert_memory_equal(one, all + first * c, (size_t)(offset[1] * c) * sizeof *one);
+    }
+  }
+  pt_free(&l.mem, ex.scratch);
+  pt_free(&l.mem, shifted);
+  pt_free(&l.mem, one);
+  pt_free(&l.mem, all);
+  drop_case(&l);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(versions_agree_with_pointcept),
       cmocka_unit_test(patches_are_pointcepts),
+      cmocka_unit_test(batches_change_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,9 +42,11 @@ struct block {
   int64_t ld;
   int d, keys, queries; /* queries <= LANES */
   float factor;         /* of q: scale and log2 e */
-  const float *table;   /* [3, 2 bound + 1] rpe of the head times log2 e, or NULL */
-  int bound;
-  const int32_t *coord; /* [3, coord_ld] grid coordinates of the keys */
+  const float *table;   /* [3, table_ld] rpe of the head times log2 e, or NULL */
+  int64_t table_ld;     /* see table_row */
+  int bound;            /* 2 bound + 1 numbers of a row of the table are the op's */
+  const int32_t *coord; /* [3, coord_ld] grid coordinates of the keys, and 0 up to a
+                         * multiple of BLOCK_KEYS */
   int64_t coord_ld;
   int first;   /* the first query's place among the keys */
   float *room; /* [block_floats] */
@@ -54,6 +56,13 @@ struct block {
 
 /* Queries, outputs [d, LANES] and scores [BLOCK_KEYS, LANES]. */
 static inline int64_t block_floats(int d) { return (2 * (int64_t)d + BLOCK_KEYS) * LANES; }
+
+enum { TABLE_LD = 64 };
+/* Floats from axis to axis of the table: TABLE_LD where that is enough. */
+static inline int64_t table_row(int bound) {
+  int64_t n = 2 * (int64_t)bound + 1;
+  return n <= TABLE_LD ? TABLE_LD : n;
+}
 
 /* 2^x for x <= 100, relative error below 2e-7 and exactly 1 for 0; x where x is not a number.
  * Where there is no instruction for the power it stays at 2^-120 below -120, which is nothing
@@ -111,6 +120,30 @@ PT_INLINE void give_outputs(const struct block *b, const float *ot, const int d)
     for (int e = 0; e < d; e++) b->out[i * b->out_ld + e] = ot[e * LANES + i];
 }
 
+/* Grid coordinates of the queries, plus bound: g [3, LANES]. */
+PT_INLINE void take_places(const struct block *b, int32_t *g) {
+  for (int a = 0; a < 3; a++)
+    for (int i = 0; i < LANES; i++)
+      g[a * LANES + i] =
+          b->coord[a * b->coord_ld + b->first + (i < b->queries ? i : b->queries - 1)] +
+          b->bound;
+}
+
+/* Distances held to 0 .. top. */
+PT_INLINE int_v held(int_v at, int32_t top) {
+#if PT_VW == 16
+  __m512i low = _mm512_max_epi32((__m512i)at, _mm512_setzero_si512());
+  return (int_v)_mm512_min_epi32(low, _mm512_set1_epi32(top));
+#elif PT_VW == 8
+  __m256i low = _mm256_max_epi32((__m256i)at, _mm256_setzero_si256());
+  return (int_v)_mm256_min_epi32(low, _mm256_set1_epi32(top));
+#else
+  int_v high = at > top;
+  at = (high & top) | (~high & at);
+  return at & (at > 0);
+#endif
+}
+
 PT_INLINE pt_v look_up(const float *table, int_v at) {
 #if PT_VW == 16
   return _mm512_i32gather_ps((__m512i)at, table, 4);
@@ -121,25 +154,47 @@ PT_INLINE pt_v look_up(const float *table, int_v at) {
 #endif
 }
 
-/* Adds the relative position bias to s [keys, NV] of the keys from j on. */
-static void add_bias(const struct block *b, int64_t j, int keys, pt_v *s) {
-  const int bound = b->bound;
+/* Adds the relative position bias of one axis to s [keys, NV] of the keys from j on; g is
+ * the axis's [LANES] from take_places. */
+PT_INLINE void add_axis(const struct block *b, const float *table, const int32_t *coord,
+                        const int32_t *g, int64_t j, int keys, pt_v *s) {
+  int_v query[NV];
+  memcpy(query, g, sizeof query);
+  for (int i = 0; i < keys && j + i < b->keys; i++)
+    for (int v = 0; v < NV; v++)
+      s[i * NV + v] =
+          pt_vadd(s[i * NV + v], look_up(table, held(query[v] - coord[j + i], 2 * b->bound)));
+}
+
+#if PT_VW == 16
+/* The same with an axis's table, 64 numbers, in four registers: a gather costs the
+ * processor a load for every lane, a permutation of two registers one step. */
+PT_INLINE void add_axis_64(const struct block *b, const float *table, const int32_t *coord,
+                           const int32_t *g, int64_t j, int keys, pt_v *s) {
+  const pt_v t0 = pt_vload(table), t1 = pt_vload(table + 16);
+  const pt_v t2 = pt_vload(table + 32), t3 = pt_vload(table + 48);
+  int_v query;
+  memcpy(&query, g, sizeof query);
+  for (int i = 0; i < keys; i++) {
+    __m512i at = (__m512i)held(query - coord[j + i], 2 * b->bound);
+    pt_v low = _mm512_permutex2var_ps(t0, at, t1), high = _mm512_permutex2var_ps(t2, at, t3);
+    __mmask16 upper = _mm512_test_epi32_mask(at, _mm512_set1_epi32(32));
+    s[i] = pt_vadd(s[i], _mm512_mask_blend_ps(upper, low, high));
+  }
+}
+#endif
+
+static void add_bias(const struct block *b, const int32_t *g, int64_t j, int keys, pt_v *s) {
   for (int a = 0; a < 3; a++) {
+    const float *table = b->table + a * b->table_ld;
     const int32_t *coord = b->coord + a * b->coord_ld;
-    int32_t g[LANES];
-    for (int i = 0; i < LANES; i++)
-      g[i] = coord[b->first + (i < b->queries ? i : b->queries - 1)];
-    for (int v = 0; v < NV; v++) {
-      int_v query;
-      memcpy(&query, g + v * PT_VW, sizeof query);
-      for (int i = 0; i < keys && j + i < b->keys; i++) {
-        int_v at = query - coord[j + i];
-        int_v low = at<-bound, high = at> bound;
-        at = (low & -bound) | (high & bound) | (~(low | high) & at);
-        const float *table = b->table + a * (2 * bound + 1);
-        s[i * NV + v] = pt_vadd(s[i * NV + v], look_up(table, at + bound));
-      }
+#if PT_VW == 16
+    if (b->table_ld == TABLE_LD) {
+      add_axis_64(b, table, coord, g + a * LANES, j, keys, s);
+      continue;
     }
+#endif
+    add_axis(b, table, coord, g + a * LANES, j, keys, s);
   }
 }
 
@@ -207,13 +262,13 @@ struct softmax {
 };
 
 /* Scores of a block into buf [BLOCK_KEYS, LANES], and their maximum. */
-PT_INLINE void score_block(const struct block *b, const float *qt, int64_t j, const int d,
-                           const int64_t ld, float *buf, pt_v top[NV]) {
+PT_INLINE void score_block(const struct block *b, const float *qt, const int32_t *g, int64_t j,
+                           const int d, const int64_t ld, float *buf, pt_v top[NV]) {
   pt_v s[KEYS * NV];
   for (int v = 0; v < NV; v++) top[v] = pt_vset1(NOTHING);
   for (int i = 0; i < BLOCK_KEYS; i += KEYS) {
     score(b, qt, j + i, KEYS, d, ld, s);
-    if (b->table) add_bias(b, j + i, KEYS, s);
+    if (b->table) add_bias(b, g, j + i, KEYS, s);
     hide_padding(b, j + i, KEYS, s);
     PT_UNROLL for (int v = 0; v < NV; v++) top[v] = pt_vmax(top[v], top_of(s + v, KEYS, NV));
     PT_UNROLL for (int n = 0; n < KEYS * NV; n++) pt_vstore(buf + i * LANES + n * PT_VW, s[n]);
@@ -253,11 +308,13 @@ PT_INLINE void attend_any(const struct block *b, const int d, const int64_t ld) 
   float *qt = b->room, *ot = qt + d * LANES, *buf = ot + d * LANES, inv[LANES];
   struct softmax x;
   for (int v = 0; v < NV; v++) x.m[v] = pt_vset1(NOTHING), x.sum[v] = pt_vset1(0.0f);
+  int32_t g[3 * LANES];
   take_queries(b, qt, d);
+  if (b->table) take_places(b, g);
   memset(ot, 0, (size_t)d * LANES * sizeof *ot);
   for (int64_t j = 0; j < b->keys; j += BLOCK_KEYS) {
     pt_v top[NV];
-    score_block(b, qt, j, d, ld, buf, top);
+    score_block(b, qt, g, j, d, ld, buf, top);
     follow_top(&x, top, ot, d);
     weigh_block(&x, buf);
     const float *v = b->v + j * ld;
@@ -279,12 +336,14 @@ PT_INLINE void attend_16(const struct block *b, const bool rpe) {
   enum { D = 16 };
   float *qt = b->room, *ot = qt + D * LANES;
   pt_v m = pt_vset1(NOTHING), sum = pt_vset1(0.0f), o[D];
+  int32_t g[3 * LANES];
   take_queries(b, qt, D);
+  if (rpe) take_places(b, g);
   PT_UNROLL for (int e = 0; e < D; e++) o[e] = sum;
   for (int64_t j = 0; j < b->keys; j += STEP) {
     pt_v s[STEP];
     score(b, qt, j, STEP, D, D, s);
-    if (rpe) add_bias(b, j, STEP, s);
+    if (rpe) add_bias(b, g, j, STEP, s);
     hide_padding(b, j, STEP, s);
     pt_v top = top_of(s, STEP, 1);
     if (__builtin_expect(any_above(top, pt_vadd(m, pt_vset1(LAG))), 0)) {

@@ -16,7 +16,7 @@
 #include "rows_cpu.h"
 
 enum {
-  ROWS = 128,              /* of a tile in the Linear layers, if not told otherwise */
+  ROWS = 64,               /* of a tile in the Linear layers, if not told otherwise */
   GROUP_BYTES = 768 << 10, /* of q, k, v of a group of heads: three quarters of an L2 */
 };
 
@@ -72,11 +72,11 @@ struct work {
   /* its own */
   float *rows;  /* [tile, c] */
   float *block; /* what attend_block needs */
-  float *table; /* [3 (2B+1)] of one head, with rpe */
+  float *table; /* [3, table_row] of one head, with rpe */
 };
 
 static int64_t table_floats(const struct pt_attention *a) {
-  return 3 * (2 * (int64_t)a->rpe_bound + 1);
+  return 3 * table_row(a->rpe_bound);
 }
 
 /* Lays out a thread's scratch; the shared arrays in `shared`, the rest in `own`. Either may
@@ -187,14 +187,21 @@ static void make_qkv(const struct work *w, int first_head, int heads) {
 
 /* The table of one head, in powers of two like the scores. */
 static void take_table(const struct work *w, int head) {
-  for (int64_t i = 0; w->a->rpe && i < table_floats(w->a); i++)
-    w->table[i] = w->a->rpe[i * w->a->heads + head] * LOG2_E;
+  const struct pt_attention *a = w->a;
+  if (!a->rpe) return;
+  int64_t ld = table_row(a->rpe_bound), n = 2 * (int64_t)a->rpe_bound + 1;
+  for (int64_t i = 0; i < 3 * ld; i++)
+    w->table[i] = i % ld < n ? a->rpe[(i / ld * n + i % ld) * a->heads + head] * LOG2_E : 0.0f;
 }
 
+/* Grid coordinates by place; 0 from the last to the end of its block of keys. */
 static void take_coords(const struct work *w) {
-  for (int i = 0; w->a->rpe && i < w->p.len; i++)
+  const struct pt_attention *a = w->a;
+  int64_t end = round_up(w->p.len, BLOCK_KEYS);
+  for (int64_t i = 0; a->rpe && i < end; i++)
     for (int d = 0; d < 3; d++)
-      w->coord[d * w->z.padded + i] = w->a->coord[3 * pt_patch_row(w->a, w->p.first + i) + d];
+      w->coord[d * w->z.padded + i] =
+          i < w->p.len ? a->coord[3 * pt_patch_row(a, w->p.first + i) + d] : 0;
 }
 
 /* Attention of the group's heads, shared out in blocks of queries, head by head. */
@@ -216,6 +223,7 @@ static void attend_heads(const struct work *w, int first_head, int heads) {
         .keys = w->p.len,
         .queries = w->p.len - i < LANES ? w->p.len - i : LANES,
         .factor = w->a->scale * LOG2_E,
+        .table_ld = table_row(w->a->rpe_bound),
         .bound = w->a->rpe_bound,
         .table = w->a->rpe ? w->table : NULL,
         .coord = w->coord,
