@@ -253,9 +253,11 @@ check-install:
 
 # ---- sanitizers and fuzzing ----
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+# gcc guesses lengths of texts at -O1 that it knows at -O3
+ASAN_OPT := -O1 -g $(if $(findstring clang,$(CC)),,-Wno-format-truncation)
 .PHONY: asan tsan fuzz fuzz-run
 asan:  ## unit, api and program tests under AddressSanitizer and UBSan
-	@$(MAKE) $(QUIET) BUILD=$(BUILD)-asan SAN='$(ASAN)' OPT='-O1 -g' check-quick
+	@$(MAKE) $(QUIET) BUILD=$(BUILD)-asan SAN='$(ASAN)' OPT='$(ASAN_OPT)' check-quick
 
 # clang's libomp tells TSan about its locks through archer; libgomp gives false alarms.
 tsan:  ## unit tests under ThreadSanitizer (clang and libomp)

@@ -34,6 +34,13 @@ static int read_fills(const struct ptv3_cloud_options *o, struct pt_fill fill[FI
   return PTV3_OK;
 }
 
+/* ScanNet's folders have their labels under these names; NULL: by the usual names. */
+static const char *own_segment(const struct pt_table *t) {
+  if (pt_find_source(t, "segment").width) return NULL;
+  if (pt_find_column(t, "segment20")) return "segment20";
+  return pt_find_column(t, "segment200") ? "segment200" : NULL;
+}
+
 /* Takes the table. */
 static int from_table(struct ptv3_context *ctx, struct pt_table *t, const char *path,
                       const struct ptv3_cloud_options *o, struct pt_cloud *c,
@@ -49,6 +56,7 @@ static int from_table(struct ptv3_context *ctx, struct pt_table *t, const char *
     pt_table_free(t);
     return status;
   }
+  load.segment = own_segment(t);
   if (o->model) {
     load.want = o->model->need;
     load.n_want = o->model->needs;
