@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataset_int.h"
 #include "file.h"
 #include "label_maps.h"
 #include "size.h"
@@ -45,6 +46,7 @@ void pt_dataset_free(struct pt_dataset *d) {
   for (int64_t i = 0; i < d->count; i++) {
     pt_free(d->mem, d->scene[i].name);
     pt_free(d->mem, d->scene[i].path);
+    pt_free(d->mem, d->scene[i].labels);
   }
   if (d->mem) {
     pt_free(d->mem, d->scene);
@@ -80,20 +82,25 @@ static char *name_of(struct pt_mem *mem, const char *path, const char *join,
   return pt_strdup(mem, name, err);
 }
 
-/* Adds a scene; takes path. */
+int pt_dataset_add(struct pt_dataset *d, char *path, char *name, char *labels,
+                   struct ptv3_error *err) {
+  int st = path && name ? PTV3_OK : pt_status(err);
+  if (!st)
+    st = pt_grow(d->mem, &d->scene, &d->cap, d->count + 1, sizeof *d->scene, PT_MEM_OTHER, err);
+  if (!st) {
+    d->scene[d->count++] = (struct pt_scene){name, path, labels};
+    return PTV3_OK;
+  }
+  pt_free(d->mem, path);
+  pt_free(d->mem, name);
+  pt_free(d->mem, labels);
+  return st;
+}
+
+/* Adds a scene by its path, which it takes. */
 static int add_scene(struct pt_dataset *d, char *path, const char *join,
                      struct ptv3_error *err) {
-  struct ptv3_error e;
-  if (!err) err = &e;
-  int st =
-      pt_grow(d->mem, &d->scene, &d->cap, d->count + 1, sizeof *d->scene, PT_MEM_OTHER, err);
-  char *name = st ? NULL : name_of(d->mem, path, join, err);
-  if (!name) {
-    pt_free(d->mem, path);
-    return st ? st : pt_status(err);
-  }
-  d->scene[d->count++] = (struct pt_scene){name, path};
-  return PTV3_OK;
+  return pt_dataset_add(d, path, name_of(d->mem, path, join, err), NULL, err);
 }
 
 static int by_path(const void *a, const void *b) {
@@ -258,17 +265,31 @@ static int list_kitti(struct pt_dataset *d, const char *root, const char *split,
 
 /* ---- opening ---- */
 
-static int open_map(struct pt_dataset *d, const struct pt_value *config, bool kitti,
+/* Data sets with a layout of their own. */
+enum native { NPY_FOLDERS, KITTI, NUSCENES };
+
+static enum native native_of(const char *type) {
+  return !strcmp(type, "SemanticKITTIDataset") ? KITTI
+         : !strcmp(type, "NuScenesDataset")    ? NUSCENES
+                                               : NPY_FOLDERS;
+}
+
+static int open_map(struct pt_dataset *d, const struct pt_value *config, enum native native,
                     struct ptv3_error *err) {
   const struct pt_value *map = pt_get(config, "learning_map");
-  if (!kitti && pt_is_none(map)) return PTV3_OK;
+  if (native == NPY_FOLDERS && pt_is_none(map)) return PTV3_OK;
   enum { LABELS = 65536 };
   d->to = pt_alloc(d->mem, LABELS, sizeof *d->to, PT_MEM_OTHER, err);
   if (!d->to) return pt_status(err);
   d->mapped = true;
-  d->map = (struct pt_label_map){"SemanticKITTI", PT_KITTI_LABELS, d->to, PT_LABEL_UNKNOWN};
-  if (pt_is_none(map)) {
+  if (pt_is_none(map) && native == KITTI) {
+    d->map = (struct pt_label_map){"SemanticKITTI", PT_KITTI_LABELS, d->to, PT_LABEL_UNKNOWN};
     pt_kitti_map(d->to, d->ignore);
+    return PTV3_OK;
+  }
+  if (pt_is_none(map)) {
+    d->map = (struct pt_label_map){"nuScenes", PT_NUSCENES_LABELS, d->to, PT_LABEL_UNKNOWN};
+    pt_nuscenes_map(d->to, d->ignore);
     return PTV3_OK;
   }
   if (!pt_is_dict(map)) return pt_fail_value(err, map, "must be a dict {label: class}");
@@ -288,36 +309,30 @@ static int open_map(struct pt_dataset *d, const struct pt_value *config, bool ki
   return PTV3_OK;
 }
 
-/* What a scene's name is cut from must not end in "/". */
+static int list_one(struct pt_dataset *d, const char *type, const struct pt_value *config,
+                    const char *root, const char *split, struct ptv3_error *err) {
+  int64_t sweeps;
+  switch (native_of(type)) {
+    case KITTI: return list_kitti(d, root, split, err);
+    case NPY_FOLDERS: return list_split(d, find_layout(type), root, split, err);
+    default: break;
+  }
+  int st = pt_get_int_in(config, "sweeps", 10, 1, 1000, &sweeps, err);
+  return st ? st : pt_list_nuscenes(d, root, split, sweeps, err);
+}
+
 static int list_all(struct pt_dataset *d, const char *type, const struct pt_value *config,
                     const char *root, struct ptv3_error *err) {
-  const struct layout *l = find_layout(type);
-  bool kitti = !strcmp(type, "SemanticKITTIDataset");
   const struct pt_value *split = pt_get(config, "split");
   int64_t n = pt_is_seq(split) ? pt_len(split) : 1;
   for (int64_t i = 0; i < n; i++) {
     const char *name = "train"; /* Pointcept's default */
-    int st = pt_is_none(split)
-                 ? PTV3_OK
-                 : pt_as_str(pt_is_seq(split) ? pt_item(split, i) : split, &name, err);
-    if (!st) st = kitti ? list_kitti(d, root, name, err) : list_split(d, l, root, name, err);
+    const struct pt_value *one = pt_is_seq(split) ? pt_item(split, i) : split;
+    int st = pt_is_none(split) ? PTV3_OK : pt_as_str(one, &name, err);
+    if (!st) st = list_one(d, type, config, root, name, err);
     if (st) return st;
   }
   return d->count ? PTV3_OK : pt_fail_value(err, split, "names no scenes");
-}
-
-static int refuse_type(const struct pt_value *config, const char *type,
-                       struct ptv3_error *err) {
-  if (!strcmp(type, "NuScenesDataset"))
-    return pt_fail_pos(
-        err, PTV3_UNSUPPORTED, &config->at,
-        "NuScenesDataset lists its scans in pickled files of Python objects "
-        "(info/nuscenes_infos_*.pkl), which are not read here; convert the scans to "
-        "folders of .npy files and use DefaultDataset");
-  return pt_fail_pos(err, PTV3_UNSUPPORTED, &config->at,
-                     "the data set type '%s' is not known; folders of .npy files and cloud "
-                     "files can be read as DefaultDataset",
-                     type);
 }
 
 int pt_dataset_open(struct pt_dataset *d, struct pt_env *env, const struct pt_value *config,
@@ -330,15 +345,20 @@ int pt_dataset_open(struct pt_dataset *d, struct pt_env *env, const struct pt_va
   if (!st) st = pt_get_int_in(config, "ignore_index", -1, INT32_MIN, INT32_MAX, &ignore, err);
   if (st) return st;
   const struct layout *l = find_layout(type);
-  bool kitti = !strcmp(type, "SemanticKITTIDataset");
-  if (!l && !kitti) return refuse_type(config, type, err);
+  enum native native = native_of(type);
+  if (!l && native == NPY_FOLDERS)
+    return pt_fail_pos(err, PTV3_UNSUPPORTED, &config->at,
+                       "the data set type '%s' is not known; folders of .npy files and cloud "
+                       "files can be read as DefaultDataset",
+                       type);
   d->segment = l ? l->segment : NULL;
   d->ignore = (int32_t)ignore;
+  if (native == NUSCENES) d->floats = 5, d->strength = 1.0 / 255;
   static const char *const elsewhere[] = {"transform", "test_mode", "test_cfg", "cache",
                                           "loop"};
   for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
     (void)pt_get(config, elsewhere[i]); /* read by others */
-  st = open_map(d, config, kitti, err);
+  st = open_map(d, config, native, err);
   if (!st) st = list_all(d, type, config, data_root ? data_root : root, err);
   if (st)
     pt_dataset_free(d);
@@ -371,5 +391,9 @@ int pt_dataset_load(const struct pt_dataset *d, struct pt_env *env, int64_t i,
   with.labels = true;
   with.segment = d->segment;
   with.map = d->mapped ? &d->map : NULL;
-  return pt_cloud_load(env, d->scene[i].path, NULL, &with, c, err);
+  with.strength = d->strength;
+  const struct pt_scene *s = &d->scene[i];
+  const struct pt_read_options read = {.floats = d->floats,
+                                       .labels = s->labels ? s->labels : ""};
+  return pt_cloud_load(env, s->path, d->floats ? &read : NULL, &with, c, err);
 }

@@ -3,8 +3,8 @@
  *
  * Known types, after pointcept/datasets/: DefaultDataset, S3DISDataset, ScanNetDataset,
  * ScanNet200Dataset, ScanNetPPDataset, Structured3DDataset, HM3DDataset, WaymoDataset (single
- * frames), SemanticKITTIDataset. A scene is a folder with coord.npy or, beyond Pointcept, a
- * file of any format that read.h knows. Scenes are sorted by path.
+ * frames), SemanticKITTIDataset, NuScenesDataset. A scene is a folder with coord.npy or, beyond
+ * Pointcept, a file of any format that read.h knows. Scenes are sorted by path.
  *
  * Beyond Pointcept, a data set may have learning_map = {label of the file: class}; labels
  * that it does not list become ignore_index. */
@@ -18,8 +18,9 @@
 #include "value.h"
 
 struct pt_scene {
-  char *name; /* as Pointcept names it: "Area_5-office_1", "08_000000" */
-  char *path; /* folder or file */
+  char *name;   /* as Pointcept names it: "Area_5-office_1", "08_000000" */
+  char *path;   /* folder or file */
+  char *labels; /* file of the labels; NULL: they are with the scene, if anywhere */
 };
 
 struct pt_dataset {
@@ -29,8 +30,10 @@ struct pt_dataset {
   const char *segment;    /* column of the labels; NULL: by the usual names */
   bool mapped;            /* map is in use */
   struct pt_label_map map;
-  int32_t *to;    /* what map.to points to, owned */
-  int32_t ignore; /* ignore_index */
+  int32_t *to;     /* what map.to points to, owned */
+  int32_t ignore;  /* ignore_index */
+  int floats;      /* of a point of a .bin scan; 0: as its name tells */
+  double strength; /* what strengths are multiplied by; 0: nothing */
 };
 
 /* Lists the scenes of a dict(type=..., split=..., data_root=...). data_root: in place of the

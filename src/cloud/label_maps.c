@@ -16,3 +16,12 @@ void pt_kitti_map(int32_t to[PT_KITTI_LABELS], int32_t ignore) {
   for (size_t i = 0; i < sizeof kitti / sizeof *kitti; i++)
     to[kitti[i][0]] = kitti[i][1] < 0 ? ignore : kitti[i][1];
 }
+
+/* The 16 classes of the nuScenes-lidarseg challenge (Fong et al., RA-L 2022; the devkit's
+ * lidarseg challenge README), by label 0 .. 31; -1: ignored. */
+void pt_nuscenes_map(int32_t to[PT_NUSCENES_LABELS], int32_t ignore) {
+  static const int8_t classes[PT_NUSCENES_LABELS] = {-1, -1, 6,  6,  6,  -1, 6,  -1, -1, 0,  -1,
+                                                     -1, 7,  -1, 1,  2,  2,  3,  4,  -1, -1, 5,
+                                                     8,  9,  10, 11, 12, 13, 14, -1, 15, -1};
+  for (int i = 0; i < PT_NUSCENES_LABELS; i++) to[i] = classes[i] < 0 ? ignore : classes[i];
+}

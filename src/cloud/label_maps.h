@@ -4,9 +4,12 @@
 
 #include "load.h"
 
-enum { PT_KITTI_LABELS = 260 };
+enum { PT_KITTI_LABELS = 260, PT_NUSCENES_LABELS = 32 };
 
 /* SemanticKITTI's labels to its 19 classes; others are PT_LABEL_UNKNOWN. */
 void pt_kitti_map(int32_t to[PT_KITTI_LABELS], int32_t ignore);
+
+/* nuScenes-lidarseg's 32 labels to its 16 classes. */
+void pt_nuscenes_map(int32_t to[PT_NUSCENES_LABELS], int32_t ignore);
 
 #endif

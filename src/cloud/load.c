@@ -127,6 +127,8 @@ static struct scaling scaling_of(const struct loader *l, const char *channel,
     if (is_float(type)) return most <= 1 ? (struct scaling){255, false} : none;
     return (struct scaling){most > 255 ? 1.0 / 256 : 1, true};
   }
+  if (!strcmp(channel, "strength") && is_float(type) && l->opt->strength > 0)
+    return (struct scaling){l->opt->strength, false};
   if (!strcmp(channel, "strength") && type == PT_U8) return (struct scaling){1.0 / 255, false};
   if (!strcmp(channel, "strength") && type == PT_U16)
     return (struct scaling){1.0 / 65535, false};

@@ -56,6 +56,7 @@ struct pt_load {
   const struct pt_fill *fill;     /* [n_fill] for channels that are missing */
   int n_fill;
   int normals;      /* neighbours to estimate missing normals from; 0: do not */
+  double strength;  /* factor for strengths stored as floats; 0: 1 */
   double grid_size; /* metres, for the rule on far outliers; 0: not known */
 };
 

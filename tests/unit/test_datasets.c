@@ -78,6 +78,19 @@ static int set_up(void **state) {
   const uint32_t label[] = {252 | 9 << 16, 99};
   write_bytes("kitti/dataset/sequences/08/velodyne/000003.bin", scan, sizeof scan);
   write_bytes("kitti/dataset/sequences/08/labels/000003.label", label, sizeof label);
+  /* what Python's pickle.dumps gives, protocol 2: a list of one dict */
+  static const char info[] =
+      "\x80\x02]q\0}q\1(X\x0a\0\0\0lidar_pathq\2X\x05\0\0\0a.binq\3X\x0b\0\0\0lidar_tokenq\4"
+      "X\x03\0\0\0abcq\5X\x0f\0\0\0gt_segment_pathq\6X\x05\0\0\0l.binq\7ua.";
+  const float sweep[] = {1, 2, 3, 51, 0, 4, 5, 6, 255, 1};
+  const uint8_t codes[] = {17, 0};
+  make_dirs("nuscenes/info");
+  make_dirs("nuscenes/raw");
+  write_bytes("nuscenes/info/nuscenes_infos_10sweeps_val.pkl", info, sizeof info - 1);
+  write_bytes("nuscenes/raw/a.bin", sweep, sizeof sweep);
+  write_bytes("nuscenes/raw/l.bin", codes, sizeof codes);
+  write_bytes("nuscenes/info/nuscenes_infos_2sweeps_val.pkl", "\x80\x02].", 4);
+  write_bytes("nuscenes/info/nuscenes_infos_3sweeps_val.pkl", "\x80\x02]}a.", 6);
   static const char list[] = "[\"Area_1/hall\", \"Area_5/office_2\"]";
   write_bytes("s3dis/some.json", list, strlen(list));
   write_bytes("s3dis/bad.json", "{}", 2);
@@ -139,6 +152,7 @@ static void layouts(void **state) {
   check_scene("dict(type='ScanNetDataset', split='val')", "scannet", 1, "scene0001_00", 7);
   check_scene("dict(type='Structured3DDataset', split='val')", "st3d", 1, "scene_1_room_2", 1);
   check_scene("dict(type='SemanticKITTIDataset', split='val')", "kitti", 1, "08_000003", 0);
+  check_scene("dict(type='NuScenesDataset', split='val')", "nuscenes", 1, "abc", 3);
   check_scene("dict(type='DefaultDataset', split='Area_5', learning_map={3: 11})", "s3dis", 2,
               "office_1", 11);
 }
@@ -161,7 +175,11 @@ static void refusals(void **state) {
   refuse("dict(type='S3DISDataset', split=[])", "s3dis", PTV3_CONFIG, "no scenes");
   refuse("dict(type='SemanticKITTIDataset', split='no')", "kitti", PTV3_CONFIG, "'no'");
   refuse("dict(type='SemanticKITTIDataset', split='train')", "kitti", PTV3_DATA, "sequences");
-  refuse("dict(type='NuScenesDataset', split='val')", "kitti", PTV3_UNSUPPORTED, "pickled");
+  refuse("dict(type='NuScenesDataset', split='val')", "kitti", PTV3_IO, "infos_10sweeps_val");
+  refuse("dict(type='NuScenesDataset', split='val', sweeps=2)", "nuscenes", PTV3_DATA,
+         "no scans");
+  refuse("dict(type='NuScenesDataset', split='val', sweeps=3)", "nuscenes", PTV3_DATA,
+         "lidar_path");
   refuse("dict(type='NoSuchDataset', split='val')", "kitti", PTV3_UNSUPPORTED, "NoSuchDataset");
   refuse("dict(split='val')", "kitti", PTV3_CONFIG, "type");
 }
@@ -196,8 +214,7 @@ static void paths(void **state) {
   assert_int_equal(env.mem.used, 0);
 }
 
-static void no_memory(void **state) {
-  (void)state;
+static void no_memory_for(const char *text, const char *below) {
   for (int64_t k = 1;; k++) {
     struct pt_env env;
     pt_env_init(&env, 1, 0);
@@ -205,12 +222,11 @@ static void no_memory(void **state) {
     struct pt_dataset d;
     struct pt_cloud c = {0};
     struct pt_config config;
-    const char *text = "D = dict(type='SemanticKITTIDataset', split=['val'])";
     assert_int_equal(
         pt_config_parse(&env, text, (int64_t)strlen(text), "t", NULL, 0, &config, &err), 0);
     env.mem.fail_at = env.mem.calls + k;
     char path[300];
-    snprintf(path, sizeof path, "%s/kitti", root);
+    snprintf(path, sizeof path, "%s/%s", root, below);
     int st = pt_dataset_open(&d, &env, pt_get(config.root, "D"), path, &err);
     const char *want[] = {"strength"};
     const struct pt_load opt = {.want = want, .n_want = 1};
@@ -222,6 +238,32 @@ static void no_memory(void **state) {
     if (!st) break;
     assert_true(k < 200);
   }
+}
+
+static void no_memory(void **state) {
+  (void)state;
+  no_memory_for("D = dict(type='SemanticKITTIDataset', split=['val'])", "kitti");
+  no_memory_for("D = dict(type='NuScenesDataset', split=['val'])", "nuscenes");
+}
+
+/* Strengths of nuScenes are 0 .. 255 in the file. */
+static void nuscenes_strength(void **state) {
+  (void)state;
+  struct pt_env env;
+  pt_env_init(&env, 1, 0);
+  struct ptv3_error err;
+  struct pt_dataset d;
+  struct pt_cloud c;
+  assert_int_equal(
+      open_set(&env, "dict(type='NuScenesDataset', split='val')", "nuscenes", &d, &err), 0);
+  const char *want[] = {"strength"};
+  const struct pt_load opt = {.want = want, .n_want = 1};
+  if (pt_dataset_load(&d, &env, 0, &opt, &c, &err)) fail_msg("%s", err.message);
+  assert_true(fabs(pt_channel_at(pt_cloud_find(&c, "strength"), 0, 0) - 0.2) < 1e-7);
+  assert_true(pt_channel_at(pt_cloud_find(&c, "segment"), 1, 0) == -1);
+  pt_cloud_free(&c);
+  pt_dataset_free(&d);
+  assert_int_equal(env.mem.used, 0);
 }
 
 /* Real scenes, where the folder is there: they load, with the labels of their classes. */
@@ -296,8 +338,13 @@ static void real_kitti(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(layouts),   cmocka_unit_test(refusals), cmocka_unit_test(paths),
-      cmocka_unit_test(no_memory), cmocka_unit_test(real),     cmocka_unit_test(real_kitti),
+      cmocka_unit_test(layouts),
+      cmocka_unit_test(refusals),
+      cmocka_unit_test(paths),
+      cmocka_unit_test(no_memory),
+      cmocka_unit_test(nuscenes_strength),
+      cmocka_unit_test(real),
+      cmocka_unit_test(real_kitti),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
