@@ -100,12 +100,21 @@ PT_INLINE float pt_row_moment(const float *x, int c, float mean, int power) {
   return pt_vsum(sum);
 }
 
-/* y = (x - mean) * inv * gamma + beta over c channels, mean and inv of one row; y may be x. */
-PT_INLINE void pt_layernorm_row(float *y, const float *x, int c, const float *gamma,
-                                const float *beta) {
+/* What LayerNorm needs to know of a row: mean and 1 / sqrt(variance + eps). */
+struct pt_norm {
+  float mean, inv;
+};
+
+PT_INLINE struct pt_norm pt_row_norm(const float *x, int c) {
   float mean = pt_row_moment(x, c, 0.0f, 1) / (float)c;
   float var = pt_row_moment(x, c, mean, 2) / (float)c;
-  pt_v m = pt_vset1(mean), inv = pt_vset1(1.0f / sqrtf(var + PT_LAYERNORM_EPS_F));
+  return (struct pt_norm){mean, 1.0f / sqrtf(var + PT_LAYERNORM_EPS_F)};
+}
+
+/* y = (x - mean) * inv * gamma + beta over c channels; y may be x. */
+PT_INLINE void pt_normalise_row(float *y, const float *x, int c, const float *gamma,
+                                const float *beta, struct pt_norm norm) {
+  pt_v m = pt_vset1(norm.mean), inv = pt_vset1(norm.inv);
   int i = 0;
   for (; i + PT_VW <= c; i += PT_VW) {
     pt_v d = pt_vmul(pt_vsub(pt_vload(x + i), m), inv);
@@ -116,6 +125,11 @@ PT_INLINE void pt_layernorm_row(float *y, const float *x, int c, const float *ga
     pt_v d = pt_vmul(pt_vsub(pt_vload_n(x + i, n), m), inv);
     pt_vstore_n(y + i, pt_vfma(d, pt_vload_n(gamma + i, n), pt_vload_n(beta + i, n)), n);
   }
+}
+
+PT_INLINE void pt_layernorm_row(float *y, const float *x, int c, const float *gamma,
+                                const float *beta) {
+  pt_normalise_row(y, x, c, gamma, beta, pt_row_norm(x, c));
 }
 
 /* y += x over c channels. */
