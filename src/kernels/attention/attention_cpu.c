@@ -66,9 +66,10 @@ struct work {
   struct pt_patch p;
   int rank, size; /* this thread's, of those at work on the patch */
   /* shared by them */
-  float *q, *k, *v; /* of the group's heads: [padded rows], see sizes */
-  float *attend;    /* [len, c] heads side by side */
-  int32_t *coord;   /* [3, padded] grid coordinates of the keys, with rpe */
+  float *q, *k, *v;     /* of the group's heads: [padded rows], see sizes */
+  float *attend;        /* [len, c] heads side by side */
+  int32_t *coord;       /* [3, padded] grid coordinates of the keys, with rpe */
+  struct pt_norm *norm; /* [len] of the rows, kept from the first group of heads on */
   /* its own */
   float *rows;  /* [tile, c] */
   float *block; /* what attend_block needs */
@@ -93,6 +94,7 @@ static int64_t lay_out(struct work *w, char *shared, char *own) {
   PLACE(w->q, shared, z->together ? pt_floats(z->padded * z->ld) : pt_floats(3 * z->part));
   PLACE(w->attend, shared, pt_floats(z->len * a->c));
   PLACE(w->coord, shared, 3 * z->padded * (int64_t)sizeof(int32_t));
+  PLACE(w->norm, shared, z->len * (int64_t)sizeof *w->norm);
   PLACE(w->rows, own, pt_floats((int64_t)z->tile * pt_row_ld(a->c)));
   PLACE(w->block, own, pt_floats(block_floats(z->d)));
   PLACE(w->table, own, pt_floats(table_floats(a)));
@@ -146,7 +148,7 @@ static void qkv_rows(const struct work *w, int first_head, int heads, int64_t t,
 
 /* Rows of the patch from place t as the matrix product reads them: normalised in the tile,
  * or where they lie. */
-static struct pt_src input_rows(const struct work *w, int64_t t, int64_t m) {
+static struct pt_src input_rows(const struct work *w, bool first_time, int64_t t, int64_t m) {
   const struct pt_attention *a = w->a;
   int64_t first = w->p.first + t;
   if (!a->pre_norm) {
@@ -154,9 +156,11 @@ static struct pt_src input_rows(const struct work *w, int64_t t, int64_t m) {
     return pt_src(a->x + first * a->c, a->c);
   }
   int64_t ld = pt_row_ld(a->c);
-  for (int64_t i = 0; i < m; i++)
-    pt_layernorm_row(w->rows + i * ld, a->x + pt_patch_row(a, first + i) * a->c, a->c, a->gamma,
-                     a->beta);
+  for (int64_t i = 0; i < m; i++) {
+    const float *x = a->x + pt_patch_row(a, first + i) * a->c;
+    if (first_time) w->norm[t + i] = pt_row_norm(x, a->c);
+    pt_normalise_row(w->rows + i * ld, x, a->c, a->gamma, a->beta, w->norm[t + i]);
+  }
   return pt_src(w->rows, ld);
 }
 
@@ -180,7 +184,7 @@ static void make_qkv(const struct work *w, int first_head, int heads) {
   share(w, w->p.len, &from, &to);
   for (int64_t t = from; t < to; t += w->z.tile) {
     int64_t m = to - t < w->z.tile ? to - t : w->z.tile;
-    qkv_rows(w, first_head, heads, t, m, input_rows(w, t, m));
+    qkv_rows(w, first_head, heads, t, m, input_rows(w, first_head == 0, t, m));
   }
   clear_padding(w);
 }
