@@ -196,6 +196,26 @@ static int load_wanted(struct loader *l, struct ptv3_error *err) {
   return st;
 }
 
+static bool in_use(const struct loader *l, const struct pt_column *col) {
+  const struct pt_load *o = l->opt;
+  for (int i = 0; i < o->n_want + o->n_also; i++) {
+    struct pt_source s =
+        pt_find_source(l->t, i < o->n_want ? o->want[i] : o->also[i - o->n_want]);
+    for (int p = 0; p < s.width; p++)
+      if (s.part[p].col == col) return true;
+  }
+  return false;
+}
+
+/* Frees the columns that are no longer looked at: coordinates are most of a table. */
+static void drop_columns(struct loader *l) {
+  for (int i = 0; i < l->t->count; i++) {
+    if (in_use(l, &l->t->col[i])) continue;
+    pt_free(l->t->mem, l->t->col[i].data);
+    l->t->col[i].data = NULL;
+  }
+}
+
 /* ---- labels ---- */
 
 static int load_labels(struct loader *l, struct ptv3_error *err) {
@@ -278,6 +298,7 @@ int pt_cloud_from_table(struct pt_env *env, struct pt_table *t, const char *name
     st = load_rows(&l, err);
     if (!st) st = load_coord(&l, err);
     if (!st) st = load_labels(&l, err);
+    drop_columns(&l);
     if (!st) st = load_wanted(&l, err);
     pt_clean_free(&l.clean, &env->mem);
   }
