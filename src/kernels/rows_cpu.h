@@ -22,6 +22,11 @@ PT_INLINE int64_t pt_floats(int64_t n) { return (n * (int64_t)sizeof(float) + 63
 /* Numbers of a row in the scratch: whole cache lines, so that no row shares one. */
 PT_INLINE int64_t pt_row_ld(int c) { return ((int64_t)c + 15) / 16 * 16; }
 
+/* Rows of scratch for tiles of `rows`: no more than there are. */
+PT_INLINE int64_t pt_rows_at_most(int64_t n, int64_t rows) {
+  return rows < n ? rows : n > 0 ? n : 1;
+}
+
 /* The size, at most `rows`, of equal parts of n rows. */
 PT_INLINE int64_t pt_even(int64_t n, int64_t rows) {
   if (n <= rows) return n > 0 ? n : 1;

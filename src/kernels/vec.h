@@ -2,8 +2,8 @@
  * the file is compiled for: a vector pt_v has PT_VW floats (16 with AVX-512, 8 with AVX2,
  * else 4 by the compiler's own vectors, where pt_vfma rounds twice).
  *
- * Lane by lane everything gives the same bits with AVX2 and AVX-512. So do the reductions:
- * they are defined on groups of 16 lanes, PT_GROUP vectors, folded as 8, 4, 2, 1. */
+ * Lane by lane everything gives the same bits with AVX2 and AVX-512. So do sums
+ * over lanes: they are defined on groups of 16, PT_GROUP vectors, folded as 8, 4, 2, 1. */
 #ifndef PT_VEC_H
 #define PT_VEC_H
 
@@ -39,11 +39,6 @@ PT_INLINE pt_v pt_vabs(pt_v a) { return _mm512_abs_ps(a); }
 PT_INLINE pt_v pt_vround(pt_v a) {
   return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
-/* 2^n for whole n in -127 .. 128; 0 for -127, infinity for 128. */
-PT_INLINE pt_v pt_vpow2n(pt_v n) {
-  __m512i i = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(i, 23));
-}
 /* y 2^n for whole n, where that is an ordinary number. */
 PT_INLINE pt_v pt_vscale(pt_v y, pt_v n) { return _mm512_scalef_ps(y, n); }
 /* The first n lanes, 0 <= n; the others are 0 and not read, or not written. */
@@ -71,10 +66,6 @@ PT_INLINE pt_v pt_vmin(pt_v a, pt_v b) { return _mm256_min_ps(a, b); }
 PT_INLINE pt_v pt_vabs(pt_v a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 PT_INLINE pt_v pt_vround(pt_v a) {
   return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
-PT_INLINE pt_v pt_vpow2n(pt_v n) {
-  __m256i i = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-  return _mm256_castsi256_ps(_mm256_slli_epi32(i, 23));
 }
 PT_INLINE pt_v pt_vscale(pt_v y, pt_v n) {
   __m256i shift = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);
@@ -120,11 +111,10 @@ PT_INLINE pt_v pt_vround(pt_v a) {
   pt_v big = pt_vset1(12582912.0f);
   return (a + big) - big;
 }
-PT_INLINE pt_v pt_vpow2n(pt_v n) {
-  pt_vi_ i = (pt_vi_)(n + pt_vset1(12582912.0f + 127.0f)); /* n + 127 in the low bits */
-  return (pt_v)(i << 23);
+PT_INLINE pt_v pt_vscale(pt_v y, pt_v n) {
+  pt_vi_ whole = (pt_vi_)(n + pt_vset1(12582912.0f)); /* n in the low bits */
+  return (pt_v)((pt_vi_)y + (whole << 23));
 }
-PT_INLINE pt_v pt_vscale(pt_v y, pt_v n) { return y * pt_vpow2n(n); }
 PT_INLINE pt_v pt_vload_n(const float *p, int n) {
   if (n >= 4) return pt_vload(p);
   float t[4] = {0.0f, 0.0f, 0.0f, 0.0f};
@@ -140,35 +130,26 @@ PT_INLINE void pt_vstore_n(float *p, pt_v v, int n) {
 
 #define PT_GROUP (16 / PT_VW)
 
-/* The sum, or the maximum, of a group's 16 lanes, always folded in the same way. */
+/* The sum of a group's 16 lanes. */
+PT_INLINE float pt_vsum(const pt_v g[PT_GROUP]) {
 #if PT_VW == 4
-#define PT_VFOLD_(name, op)                          \
-  PT_INLINE float name(const pt_v g[PT_GROUP]) {     \
-    pt_v h = op(op(g[0], g[2]), op(g[1], g[3]));     \
-    h = op(h, (pt_v){h[2], h[3], h[2], h[3]});       \
-    return op(h, (pt_v){h[1], h[1], h[1], h[1]})[0]; \
-  }
-PT_VFOLD_(pt_vsum, pt_vadd)
-PT_VFOLD_(pt_vtop, pt_vmax)
+  pt_v h = (g[0] + g[2]) + (g[1] + g[3]);
+  h = h + (pt_v){h[2], h[3], h[2], h[3]};
+  return h[0] + h[1];
 #else
 #if PT_VW == 16
-#define PT_VHALF_(g, op8) op8(_mm512_castps512_ps256((g)[0]), _mm512_extractf32x8_ps((g)[0], 1))
+  __m256 e = _mm256_add_ps(_mm512_castps512_ps256(g[0]), _mm512_extractf32x8_ps(g[0], 1));
 #else
-#define PT_VHALF_(g, op8) op8((g)[0], (g)[1])
+  __m256 e = _mm256_add_ps(g[0], g[1]);
 #endif
-#define PT_VFOLD_(name, op)                                                           \
-  PT_INLINE float name(const pt_v g[PT_GROUP]) {                                      \
-    __m256 e = PT_VHALF_(g, _mm256_##op##_ps);                                        \
-    __m128 q = _mm_##op##_ps(_mm256_castps256_ps128(e), _mm256_extractf128_ps(e, 1)); \
-    q = _mm_##op##_ps(q, _mm_movehl_ps(q, q));                                        \
-    return _mm_cvtss_f32(_mm_##op##_ss(q, _mm_movehdup_ps(q)));                       \
-  }
-PT_VFOLD_(pt_vsum, add)
-PT_VFOLD_(pt_vtop, max)
+  __m128 q = _mm_add_ps(_mm256_castps256_ps128(e), _mm256_extractf128_ps(e, 1));
+  q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+  return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
 #endif
+}
 
-/* 2^x for -126 <= x <= 127, relative error below 2e-7; not a number where x is not. The
- * polynomials here are our own minimax fits (relative error 2e-9 before rounding). */
+/* 2^x for -126 <= x <= 127, relative error below 2e-7 (test_gemm); not a number where x is
+ * not. A minimax fit of our own, relative error 2e-9 before rounding. */
 PT_INLINE pt_v pt_vexp2_mid(pt_v x) {
   pt_v n = pt_vround(x), f = pt_vsub(x, n), f2 = pt_vmul(f, f);
   pt_v y01 = pt_vfma(pt_vset1(6.931472029e-1f), f, pt_vset1(1.0f));
@@ -176,23 +157,6 @@ PT_INLINE pt_v pt_vexp2_mid(pt_v x) {
   pt_v y45 = pt_vfma(pt_vset1(1.339887484e-3f), f, pt_vset1(9.618437359e-3f));
   y45 = pt_vfma(pt_vset1(1.535336238e-4f), f2, y45);
   return pt_vscale(pt_vfma(pt_vfma(y45, f2, y23), f2, y01), n);
-}
-
-/* e^x, relative error below 2e-7; 0 below -87.7, infinity from 88.4. The remainder
- * x - n ln 2 is taken in two steps (Cody and Waite), so the error does not grow with |x|. */
-PT_INLINE pt_v pt_vexp(pt_v x) {
-  x = pt_vmax(pt_vset1(-88.0296919f), pt_vmin(pt_vset1(88.7228391f), x));
-  pt_v n = pt_vround(pt_vmul(x, pt_vset1(1.44269504f)));
-  pt_v f = pt_vfma(n, pt_vset1(-0.693359375f), x);
-  f = pt_vfma(n, pt_vset1(2.12194440e-4f), f);
-  pt_v y = pt_vset1(1.384364456e-3f);
-  y = pt_vfma(y, f, pt_vset1(8.374163640e-3f));
-  y = pt_vfma(y, f, pt_vset1(4.166800258e-2f));
-  y = pt_vfma(y, f, pt_vset1(1.666643117e-1f));
-  y = pt_vfma(y, f, pt_vset1(4.999999421e-1f));
-  y = pt_vfma(y, f, pt_vset1(1.000000032f));
-  y = pt_vfma(y, f, pt_vset1(1.0f));
-  return pt_vmul(y, pt_vpow2n(n));
 }
 
 #endif

@@ -133,30 +133,29 @@ static void test_long_k(void **state) {
     check(&versions[v], 13, 2100, 70, PT_GEMM_BIAS, true);
 }
 
-/* The generic exponential, over the whole range of its argument. */
-static void test_exp(void **state) {
+/* The generic 2^x, over the whole range of its argument. (Those of the other instruction sets
+ * are within GELU, which test_kernels_ops measures.) */
+static void test_exp2(void **state) {
   (void)state;
-  double worst = 0.0, worst2 = 0.0;
-  for (double x = -86.0; x < 88.0; x += 0.00137) {
-    float in[PT_VW], e[PT_VW], e2[PT_VW];
+  double worst = 0.0;
+  for (double x = -126.0; x < 127.0; x += 0.00137) {
+    float in[PT_VW], out[PT_VW];
     for (int i = 0; i < PT_VW; i++) in[i] = (float)x;
-    pt_vstore(e, pt_vexp(pt_vload(in)));
-    pt_vstore(e2, pt_vexp2_mid(pt_vload(in)));
-    worst = fmax(worst, fabs((double)e[0] / exp((double)in[0]) - 1.0));
-    worst2 = fmax(worst2, fabs((double)e2[0] / exp2((double)in[0]) - 1.0));
+    pt_vstore(out, pt_vexp2_mid(pt_vload(in)));
+    worst = fmax(worst, fabs((double)out[0] / exp2((double)in[0]) - 1.0));
   }
-  printf("e^x: relative error %.2e; 2^x: %.2e\n", worst, worst2);
-  assert_true(worst < 2e-7 && worst2 < 2e-7);
-  float edge[PT_VW] = {-INFINITY, NAN, INFINITY, 0.0f};
-  pt_vstore(edge, pt_vexp(pt_vload(edge)));
-  assert_true(edge[0] == 0.0f && isnan(edge[1]) && isinf(edge[2]) && edge[3] == 1.0f);
+  printf("2^x: largest relative error %.2e\n", worst);
+  assert_true(worst < 2e-7);
+  float bad[PT_VW] = {NAN};
+  pt_vstore(bad, pt_vexp2_mid(pt_vload(bad)));
+  assert_true(isnan(bad[0]));
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_chain),
       cmocka_unit_test(test_long_k),
-      cmocka_unit_test(test_exp),
+      cmocka_unit_test(test_exp2),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,12 +16,13 @@ void PT_FN(pt_cpe)(const struct pt_cpe *a, const struct pt_exec *x);
 
 static int wished_rows(const struct pt_cpe *a) { return a->c <= 256 ? 384 : 512; }
 
-static struct pt_conv conv_of(const struct pt_cpe *a, int cap) {
+static struct pt_conv conv_of(const struct pt_cpe *a, int tile) {
+  const int cap = (int)pt_rows_at_most(a->n, tile > 0 ? tile : wished_rows(a));
   return (struct pt_conv){a->vox, 3, a->c, a->c, a->in, a->conv_w, a->conv_bias, cap};
 }
 
 int64_t PT_FN(pt_cpe_scratch)(const struct pt_cpe *a, int tile) {
-  const struct pt_conv v = conv_of(a, tile > 0 ? tile : wished_rows(a));
+  const struct pt_conv v = conv_of(a, tile);
   return PT_FN(pt_conv_scratch)(&v) + pt_floats((v.cap + PART_ROWS) * pt_row_ld(a->c));
 }
 
@@ -57,7 +58,7 @@ static void done(const void *op, int64_t first, int rows, float *y, char *scratc
 }
 
 void PT_FN(pt_cpe)(const struct pt_cpe *a, const struct pt_exec *x) {
-  const struct pt_conv v = conv_of(a, x->tile > 0 ? x->tile : wished_rows(a));
+  const struct pt_conv v = conv_of(a, x->tile);
   const struct pt_conv_sink sink = {place, done, a, pt_row_ld(a->c)};
   const int64_t run = pt_conv_run(a->n, v.cap, x);
 #pragma omp parallel for num_threads(x->threads) schedule(dynamic)

@@ -19,7 +19,7 @@ static int64_t wished_rows(const struct pt_mlp *a) {
 }
 
 int64_t PT_FN(pt_mlp_scratch)(const struct pt_mlp *a, int tile) {
-  int64_t rows = tile > 0 ? tile : wished_rows(a);
+  int64_t rows = pt_rows_at_most(a->n, tile > 0 ? tile : wished_rows(a));
   return rows * (pt_row_ld(a->hidden) + 2 * pt_row_ld(a->c)) * (int64_t)sizeof(float);
 }
 

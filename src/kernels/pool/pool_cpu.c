@@ -13,7 +13,7 @@ int64_t PT_FN(pt_pool_scratch)(const struct pt_pool *a, int tile);
 void PT_FN(pt_pool)(const struct pt_pool *a, const struct pt_exec *x);
 
 int64_t PT_FN(pt_pool_scratch)(const struct pt_pool *a, int tile) {
-  int64_t rows = tile > 0 ? tile : TILE_ROWS;
+  int64_t rows = pt_rows_at_most(a->n, tile > 0 ? tile : TILE_ROWS);
   return (rows + 1) * pt_row_ld(a->c) * (int64_t)sizeof(float);
 }
 
