@@ -49,7 +49,8 @@ static void note(struct names *n, const char *fmt, ...) {
 }
 
 static const char *more(const struct names *n, char buf[static 32]) {
-  snprintf(buf, 32, n->count > 3 ? " and %lld more" : "", (long long)(n->count - 3));
+  buf[0] = 0;
+  if (n->count > 3) snprintf(buf, 32, " and %lld more", (long long)(n->count - 3));
   return buf;
 }
 
