@@ -21,7 +21,7 @@ FUZZ_SECONDS ?= 60
 VERSION   := 0.1.0
 SOVERSION := 0
 WARN    := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Wno-unknown-pragmas
-PKGS    := libzip zlib jansson libpng
+PKGS    := zlib jansson libpng
 CFLAGS  += -std=c11 $(OPT) $(WARN) $(SAN) -fPIC -fopenmp -fvisibility=hidden -ffp-contract=off \
            -D_POSIX_C_SOURCE=200809L -DPTV3_VERSION='"$(VERSION)"' -Iinclude
 CFLAGS  += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)

@@ -37,9 +37,11 @@ struct ptv3_points {
   const int32_t *segment; /* [n], true class of each point, PTV3_IGNORE where unknown */
 };
 
-/* Makes a cloud of copies of the arrays, in their order. Points with a coordinate that is
- * not finite are kept in place and get PTV3_IGNORE as prediction.
- * Errors: PTV3_INVALID (no points, no or two coordinate arrays), PTV3_BUDGET. */
+/* Makes a cloud of copies of the arrays, in their order. Points that cannot be used (a number
+ * that is not finite, or a place absurdly far from the rest; a warning counts them) keep
+ * their row and get PTV3_IGNORE as prediction. While it works it holds the arrays twice.
+ * Errors: PTV3_INVALID (no points, no or two coordinate arrays), PTV3_DATA (none usable),
+ * PTV3_BUDGET. */
 PTV3_API int ptv3_cloud_create(struct ptv3_context *ctx, const struct ptv3_points *points,
                                struct ptv3_cloud **out, struct ptv3_error *err);
 
@@ -111,7 +113,8 @@ struct ptv3_prediction {
  *   .ply  coordinates, colour by class, label, confidence
  *   .las  the input file's points with classification set and the confidence as an extra
  *         dimension, every other dimension byte for byte; for clouds that were not read
- *         from LAS, a new LAS 1.4 file with coordinates and colour
+ *         from LAS, a new LAS 1.4 file with coordinates and colour (points that cannot be
+ *         used stand at the lower corner then)
  * The file appears under its name only when it is complete.
  * Errors: PTV3_UNSUPPORTED (another extension), PTV3_IO, PTV3_BUDGET. */
 PTV3_API int ptv3_prediction_save(struct ptv3_context *ctx, const struct ptv3_cloud *cloud,

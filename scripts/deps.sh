@@ -3,7 +3,7 @@
 # package manager. Says what it runs; does nothing when all is there.
 set -eu
 
-libraries="libzip zlib jansson libpng cmocka"
+libraries="zlib jansson libpng cmocka"
 
 missing=""
 for program in pkg-config make objcopy; do
@@ -36,22 +36,22 @@ run() {
 if command -v apt-get >/dev/null 2>&1; then
   run $root env DEBIAN_FRONTEND=noninteractive apt-get update -q
   run $root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
-    gcc libc6-dev make binutils pkg-config libzip-dev zlib1g-dev libjansson-dev libpng-dev \
+    gcc libc6-dev make binutils pkg-config zlib1g-dev libjansson-dev libpng-dev \
     libcmocka-dev
 elif command -v dnf >/dev/null 2>&1; then
-  run $root dnf install -y gcc make binutils pkgconf-pkg-config libzip-devel zlib-devel \
+  run $root dnf install -y gcc make binutils pkgconf-pkg-config zlib-devel \
     jansson-devel libpng-devel libcmocka-devel
 elif command -v zypper >/dev/null 2>&1; then
-  run $root zypper --non-interactive install gcc make binutils pkg-config libzip-devel zlib-devel \
+  run $root zypper --non-interactive install gcc make binutils pkg-config zlib-devel \
     libjansson-devel libpng16-devel libcmocka-devel
 elif command -v pacman >/dev/null 2>&1; then
-  run $root pacman -S --needed --noconfirm gcc make binutils pkgconf libzip zlib jansson libpng \
+  run $root pacman -S --needed --noconfirm gcc make binutils pkgconf zlib jansson libpng \
     cmocka
 elif command -v apk >/dev/null 2>&1; then
-  run $root apk add gcc musl-dev make binutils pkgconf libzip-dev zlib-dev jansson-dev libpng-dev \
+  run $root apk add gcc musl-dev make binutils pkgconf zlib-dev jansson-dev libpng-dev \
     cmocka-dev libgomp
 elif command -v brew >/dev/null 2>&1; then
-  run brew install pkg-config binutils libzip zlib jansson libpng cmocka libomp
+  run brew install pkg-config binutils zlib jansson libpng cmocka libomp
 else
   echo "no package manager this script knows: install the above by hand" >&2
   exit 1

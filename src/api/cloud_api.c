@@ -4,77 +4,42 @@
 #include <math.h>
 #include <string.h>
 
-/* Coordinates beyond this are no place on a map: 1e9 metres. */
-static const double far_off = 1e9;
+#include "load.h"
 
-static double coord_at(const struct ptv3_points *p, int64_t i, int k) {
-  return p->coord ? p->coord[3 * i + k] : (double)p->coord_f32[3 * i + k];
-}
+/* ---- from arrays: a table of copies, then what every file goes through ---- */
 
-static bool usable(const struct ptv3_points *p, int64_t i) {
-  for (int k = 0; k < 3; k++)
-    if (!(fabs(coord_at(p, i, k)) < far_off)) return false; /* NaN compares false */
-  return true;
-}
-
-/* Counts the usable points and takes the corner of their box, in whole metres, as offset. */
-static int64_t survey(const struct ptv3_points *p, double offset[3]) {
-  double low[3] = {INFINITY, INFINITY, INFINITY};
-  int64_t n = 0;
-  for (int64_t i = 0; i < p->n; i++) {
-    if (!usable(p, i)) continue;
-    for (int k = 0; k < 3; k++) low[k] = fmin(low[k], coord_at(p, i, k));
-    n++;
-  }
-  /* Small coordinates stay as they are, so that 32-bit input is not changed. */
-  for (int k = 0; k < 3; k++) offset[k] = n && fabs(low[k]) > 1000 ? floor(low[k]) : 0;
-  return n;
-}
-
-static int set_source(struct pt_cloud *c, const struct ptv3_points *p, struct ptv3_error *err) {
-  if (c->n == p->n) return PTV3_OK;
-  c->source = pt_alloc(c->mem, c->n, sizeof *c->source, PT_MEM_CLOUD, err);
-  if (!c->source) return pt_status(err);
-  for (int64_t i = 0, at = 0; i < p->n; i++)
-    if (usable(p, i)) c->source[at++] = i;
-  return PTV3_OK;
-}
-
-static int64_t row(const struct pt_cloud *c, int64_t i) { return c->source ? c->source[i] : i; }
-
-static int copy_coord(struct pt_cloud *c, const struct ptv3_points *p, struct ptv3_error *err) {
-  struct pt_channel *ch = pt_cloud_add(c, "coord", PT_F32, 3, err);
-  if (!ch) return pt_status(err);
-  float *to = ch->data;
-  for (int64_t i = 0; i < c->n; i++)
-    for (int k = 0; k < 3; k++)
-      to[3 * i + k] = (float)(coord_at(p, row(c, i), k) - c->offset[k]);
-  return PTV3_OK;
-}
-
-static int copy_channel(struct pt_cloud *c, const char *name, enum pt_dtype type, int width,
-                        const void *from, struct ptv3_error *err) {
+static int add(struct pt_table *t, const char *name, enum pt_dtype type, int width,
+               const void *from, struct ptv3_error *err) {
   if (!from) return PTV3_OK;
-  struct pt_channel *ch = pt_cloud_add(c, name, type, width, err);
-  if (!ch) return pt_status(err);
-  size_t size = (size_t)width * (size_t)pt_dtype(type)->bytes;
-  if (!c->source) {
-    memcpy(ch->data, from, (size_t)c->n * size);
-    return PTV3_OK;
-  }
-  for (int64_t i = 0; i < c->n; i++)
-    memcpy((char *)ch->data + (size_t)i * size,
-           (const char *)from + (size_t)c->source[i] * size, size);
+  struct pt_column *c = pt_table_add(t, name, type, width, err);
+  if (!c) return err->status;
+  memcpy(c->data, from, (size_t)t->n * (size_t)width * (size_t)pt_dtype(type)->bytes);
   return PTV3_OK;
 }
 
-static int fill(struct pt_cloud *c, const struct ptv3_points *p, struct ptv3_error *err) {
-  int status = set_source(c, p, err);
-  if (!status) status = copy_coord(c, p, err);
-  if (!status) status = copy_channel(c, "color", PT_U8, 3, p->color, err);
-  if (!status) status = copy_channel(c, "normal", PT_F32, 3, p->normal, err);
-  if (!status) status = copy_channel(c, "strength", PT_F32, 1, p->strength, err);
-  if (!status) status = copy_channel(c, "segment", PT_I32, 1, p->segment, err);
+static int fill(struct pt_table *t, const struct ptv3_points *p, struct ptv3_error *err) {
+  int status = add(t, "coord", PT_F64, 3, p->coord, err);
+  if (!status) status = add(t, "coord", PT_F32, 3, p->coord_f32, err);
+  if (!status) status = add(t, "color", PT_U8, 3, p->color, err);
+  if (!status) status = add(t, "normal", PT_F32, 3, p->normal, err);
+  if (!status) status = add(t, "strength", PT_F32, 1, p->strength, err);
+  if (!status) status = add(t, "segment", PT_I32, 1, p->segment, err);
+  return status;
+}
+
+static int from_arrays(struct ptv3_context *ctx, const struct ptv3_points *p,
+                       struct pt_cloud *c, struct ptv3_error *err) {
+  struct pt_table t;
+  const char *want[3];
+  struct pt_load load = {.want = want, .labels = p->segment != NULL};
+  if (p->color) want[load.n_want++] = "color";
+  if (p->normal) want[load.n_want++] = "normal";
+  if (p->strength) want[load.n_want++] = "strength";
+  pt_table_init(&t, pt_ctx_mem(ctx), p->n);
+  int status = fill(&t, p, err);
+  if (!status)
+    return pt_cloud_from_table(&ctx->env, &t, "the given points", false, &load, c, err);
+  pt_table_free(&t);
   return status;
 }
 
@@ -90,19 +55,11 @@ int ptv3_cloud_create(struct ptv3_context *ctx, const struct ptv3_points *points
   if (!points->coord == !points->coord_f32)
     return pt_fail(err, PTV3_INVALID,
                    "ptv3_cloud_create: exactly one of 'coord' and 'coord_f32' is to be given");
-  double offset[3];
-  int64_t n = survey(points, offset);
-  if (n == 0)
-    return pt_fail(err, PTV3_DATA, "none of the %lld points has usable coordinates",
-                   (long long)points->n);
   struct ptv3_cloud *cloud = pt_zalloc(pt_ctx_mem(ctx), 1, sizeof *cloud, PT_MEM_CLOUD, &inner);
-  int status = cloud ? PTV3_OK : inner.status;
+  int status = inner.status;
   if (cloud) {
     cloud->ctx = ctx;
-    pt_cloud_init(&cloud->points, pt_ctx_mem(ctx), n);
-    cloud->points.n_input = points->n;
-    memcpy(cloud->points.offset, offset, sizeof offset);
-    status = fill(&cloud->points, points, &inner);
+    status = from_arrays(ctx, points, &cloud->points, &inner);
   }
   if (status) {
     ptv3_cloud_free(cloud);
@@ -142,12 +99,16 @@ void ptv3_cloud_get_info(const struct ptv3_cloud *cloud, struct ptv3_cloud_info 
   }
 }
 
-void pt_cloud_spread_i32(const struct pt_cloud *c, const int32_t *in, int32_t none,
-                         int32_t *out) {
-  if (!c->source) {
-    memcpy(out, in, (size_t)c->n_origin * sizeof *out);
-    return;
+int pt_cloud_colors(const struct pt_cloud *c, const uint8_t **colors, uint8_t **owned,
+                    struct ptv3_error *err) {
+  const struct pt_channel *ch = pt_cloud_find(c, "color");
+  *colors = *owned = NULL;
+  if (!ch || ch->width != 3) return PTV3_OK;
+  if (ch->type != PT_U8) {
+    *owned = pt_alloc(c->mem, 3 * c->n, 1, PT_MEM_OTHER, err);
+    if (!*owned) return err->status;
+    pt_convert(*owned, PT_U8, ch->data, ch->type, 3 * c->n); /* rounds and saturates */
   }
-  for (int64_t i = 0; i < c->n_input; i++) out[i] = none;
-  for (int64_t i = 0; i < c->n_origin; i++) out[c->source[i]] = in[i];
+  *colors = *owned ? *owned : ch->data;
+  return PTV3_OK;
 }

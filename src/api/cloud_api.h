@@ -11,9 +11,10 @@ struct ptv3_cloud {
   char *path;             /* where it was read from; NULL: from the caller's arrays */
 };
 
-/* Spreads values of the usable points over all input rows: out[source[i]] = in[i], other
- * rows get `none`. */
-void pt_cloud_spread_i32(const struct pt_cloud *c, const int32_t *in /* [c->n_origin] */,
-                         int32_t none, int32_t *out /* [c->n_input] */);
+/* The colours of the usable points as bytes, [c->n, 3]; *colors is NULL where the cloud has
+ * none. *owned is what the caller frees with pt_free, NULL when the colours are the cloud's
+ * own. */
+int pt_cloud_colors(const struct pt_cloud *c, const uint8_t **colors, uint8_t **owned,
+                    struct ptv3_error *err);
 
 #endif

@@ -36,22 +36,23 @@ int ptv3_save_f32(struct ptv3_context *ctx, const float *data, int64_t rows, int
 
 /* ---- coordinates and colours of all input rows ---- */
 
-/* Metres with the offset put back; rows set aside are NaN. */
-static void spread_coord(const struct pt_cloud *c, double *out /* [n_input, 3] */) {
+/* Metres with the offset put back; rows set aside get `none`. */
+static void spread_coord(const struct pt_cloud *c, const double none[3],
+                         double *out /* [n_input, 3] */) {
   const struct pt_channel *coord = pt_cloud_find(c, "coord");
-  for (int64_t i = 0; c->source && i < 3 * c->n_input; i++) out[i] = (double)NAN;
+  for (int64_t i = 0; c->source && i < 3 * c->n_input; i++) out[i] = none[i % 3];
   for (int64_t i = 0; i < c->n; i++) {
     int64_t row = c->source ? c->source[i] : i;
     for (int k = 0; k < 3; k++) out[3 * row + k] = pt_channel_at(coord, i, k) + c->offset[k];
   }
 }
 
-static void spread_color(const struct pt_cloud *c, const struct pt_channel *color,
+static void spread_color(const struct pt_cloud *c, const uint8_t *color /* [c->n, 3] */,
                          uint8_t *out /* [n_input, 3] */) {
   memset(out, 0, (size_t)c->n_input * 3);
   for (int64_t i = 0; i < c->n; i++) {
     int64_t row = c->source ? c->source[i] : i;
-    memcpy(out + 3 * row, (const uint8_t *)color->data + 3 * i, 3);
+    memcpy(out + 3 * row, color + 3 * i, 3);
   }
 }
 
@@ -66,7 +67,8 @@ static int ply_coord(const struct job *j, struct pt_table *t, struct ptv3_error 
   struct pt_mem *mem = pt_ctx_mem(j->ctx);
   double *coord = pt_alloc(mem, 3 * j->n, sizeof *coord, PT_MEM_OUTPUT, err);
   if (!coord) return pt_status(err);
-  spread_coord(&j->cloud->points, coord);
+  const double none[3] = {(double)NAN, (double)NAN, (double)NAN};
+  spread_coord(&j->cloud->points, none, coord);
   for (int k = 0; k < 3; k++) {
     struct pt_column *col = pt_table_add(t, axis[k], PT_F64, 1, err);
     if (!col) break;
@@ -198,18 +200,31 @@ static bool is_las(const char *path) {
   return strcmp(extension, "las") == 0 || strcmp(extension, "laz") == 0;
 }
 
+/* LAS has no coordinate that is no number: points set aside go to the lower corner. */
+static void place_unusable(const struct job *j, double corner[3]) {
+  struct ptv3_cloud_info info;
+  ptv3_cloud_get_info(j->cloud, &info);
+  for (int k = 0; k < 3; k++) corner[k] = info.min[k];
+  if (info.unusable)
+    pt_warn(&j->ctx->env,
+            "'%s': the %lld points that cannot be used are written at the cloud's lower corner",
+            j->path, (long long)info.unusable);
+}
+
 static int new_las(const struct job *j, const uint8_t *classes, struct ptv3_error *err) {
   struct pt_mem *mem = pt_ctx_mem(j->ctx);
   const struct pt_cloud *c = &j->cloud->points;
-  const struct pt_channel *color = pt_cloud_find(c, "color");
-  if (color && color->type != PT_U8) color = NULL;
-  int status = PTV3_OK;
-  uint8_t *rgb = NULL;
+  const uint8_t *color;
+  uint8_t *rgb = NULL, *owned;
+  int status = pt_cloud_colors(c, &color, &owned, err);
+  if (status) return status;
   double *coord = pt_alloc(mem, 3 * j->n, sizeof *coord, PT_MEM_OUTPUT, err);
   if (coord && color) rgb = pt_alloc(mem, 3 * j->n, 1, PT_MEM_OUTPUT, err);
   if (!coord || (color && !rgb)) status = pt_status(err);
   if (!status) {
-    spread_coord(c, coord);
+    double corner[3];
+    place_unusable(j, corner);
+    spread_coord(c, corner, coord);
     if (color) spread_color(c, color, rgb);
     struct pt_las_cloud las = {.n = j->n,
                                .coord = coord,
@@ -219,6 +234,7 @@ static int new_las(const struct job *j, const uint8_t *classes, struct ptv3_erro
                                .confidence = j->p->confidence};
     status = pt_las_write(&j->ctx->env, j->path, &las, err);
   }
+  pt_free(mem, owned);
   pt_free(mem, rgb);
   pt_free(mem, coord);
   return status;

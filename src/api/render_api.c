@@ -10,14 +10,12 @@
 static struct pt_render scene_of(const struct ptv3_cloud *cloud,
                                  const struct ptv3_render_options *o) {
   const struct pt_cloud *c = &cloud->points;
-  const struct pt_channel *color = pt_cloud_find(c, "color");
   const struct pt_channel *segment = pt_cloud_find(c, "segment");
   bool angles = o->azimuth != 0 || o->elevation != 0;
   return (struct pt_render){
       .n = c->n,
       .coord = pt_cloud_find(c, "coord")->data,
       .offset_z = c->offset[2],
-      .color = color && color->type == PT_U8 ? color->data : NULL,
       .label = segment && segment->type == PT_I32 ? segment->data : NULL,
       .prediction = o->prediction,
       .classes = o->classes,
@@ -50,10 +48,13 @@ static int gather(const struct ptv3_cloud *cloud, struct pt_render *scene, int32
 
 static int render(struct ptv3_context *ctx, const struct ptv3_cloud *cloud,
                   struct pt_render *scene, uint8_t *rgb, struct ptv3_error *err) {
-  int32_t *owned = NULL;
-  int status = gather(cloud, scene, &owned, err);
+  int32_t *labels = NULL;
+  uint8_t *colors = NULL;
+  int status = gather(cloud, scene, &labels, err);
+  if (!status) status = pt_cloud_colors(&cloud->points, &scene->color, &colors, err);
   if (!status) status = pt_render(&ctx->env, scene, rgb, err);
-  pt_free(pt_ctx_mem(ctx), owned);
+  pt_free(pt_ctx_mem(ctx), colors);
+  pt_free(pt_ctx_mem(ctx), labels);
   return status;
 }
 
@@ -69,8 +70,11 @@ int ptv3_render_rgb(struct ptv3_context *ctx, const struct ptv3_cloud *cloud,
                        err);
   if (options->width == 0 || options->height == 0)
     return pt_fail(err, PTV3_INVALID, "ptv3_render_rgb: 'width' and 'height' are to be given");
+  struct ptv3_error inner = {0};
   struct pt_render scene = scene_of(cloud, options);
-  return render(ctx, cloud, &scene, rgb, err);
+  int status = render(ctx, cloud, &scene, rgb, &inner);
+  if (status && err) *err = inner;
+  return status;
 }
 
 int ptv3_render_png(struct ptv3_context *ctx, const struct ptv3_cloud *cloud,

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "context.h"
@@ -24,7 +25,8 @@ static const char text[] =
     "    enc_depths=(1, 1), enc_channels=(16, 32), enc_num_head=(1, 2),\n"
     "    enc_patch_size=(64, 64), dec_depths=(1,), dec_channels=(16,), dec_num_head=(1,),\n"
     "    dec_patch_size=(64,), mlp_ratio=2, enable_flash=True))\n"
-    "data = dict(names=names, val=dict(transform=[dict(type='GridSample', grid_size=0.5,\n"
+    "data = dict(names=names, val=dict(type='DefaultDataset', split='val', "
+    "transform=[dict(type='GridSample', grid_size=0.5,\n"
     "  hash_type='fnv', mode='train', return_grid_coord=True), dict(type='ToTensor'),\n"
     "  dict(type='Collect', keys=('coord', 'grid_coord'), feat_keys=('coord', 'strength'))]))\n"
     "las_codes = [2, 6]\n";
@@ -48,6 +50,28 @@ static void make_points(void) {
     strength[i] = (float)i / N;
   }
   xyz[30] = (double)NAN; /* so that rows are set aside */
+}
+
+/* A labelled scene in folder/val/a.xyz. */
+static void make_scene(const char *folder) {
+  char path[200];
+  snprintf(path, sizeof path, "%s/val", folder);
+  assert_int_equal(mkdir(path, 0700), 0);
+  snprintf(path, sizeof path, "%s/val/a.xyz", folder);
+  FILE *f = fopen(path, "w");
+  assert_non_null(f);
+  fprintf(f, "x y z strength label\n");
+  for (int i = 0; i < N; i++)
+    fprintf(f, "%d %d %d %g %d\n", i % 20, i / 20, i % 3, (double)strength[i], i % 2);
+  assert_int_equal(fclose(f), 0);
+}
+
+static void clear_scene(const char *folder) {
+  char path[200];
+  snprintf(path, sizeof path, "%s/val/a.xyz", folder);
+  unlink(path);
+  snprintf(path, sizeof path, "%s/val", folder);
+  rmdir(path);
 }
 
 /* ---- the calls ---- */
@@ -95,6 +119,27 @@ static int save(struct run *r, const char *name, struct ptv3_error *err) {
 static int call_npy(struct run *r, struct ptv3_error *err) { return save(r, "x.npy", err); }
 static int call_ply(struct run *r, struct ptv3_error *err) { return save(r, "x.ply", err); }
 
+static int call_las(struct run *r, struct ptv3_error *err) { return save(r, "x.las", err); }
+
+static int call_evaluate(struct run *r, struct ptv3_error *err) {
+  struct ptv3_evaluation *e;
+  struct ptv3_eval_options o = {.data_root = r->folder};
+  int status = ptv3_evaluate(r->model, &o, &e, err);
+  assert_true(!e == (status != 0));
+  ptv3_evaluation_free(e);
+  return status;
+}
+
+static int call_load(struct run *r, struct ptv3_error *err) {
+  char path[200];
+  struct ptv3_cloud *c;
+  snprintf(path, sizeof path, "%s/val/a.xyz", r->folder);
+  struct ptv3_cloud_options o = {.model = r->model};
+  int status = ptv3_cloud_load(r->ctx, path, &o, &c, err);
+  ptv3_cloud_free(c);
+  return status;
+}
+
 static int call_png(struct run *r, struct ptv3_error *err) {
   char path[200];
   snprintf(path, sizeof path, "%s/x.png", r->folder);
@@ -126,7 +171,7 @@ static void each(struct run *r, const char *name,
     int status = call(r, &err);
     mem->fail_at = 0;
     if (status == PTV3_OK) return;
-    assert_int_equal(status, PTV3_NO_MEMORY);
+    if (status != PTV3_NO_MEMORY) fail_msg("%s %d: %s", name, k, err.message);
     assert_int_equal(err.status, status);
     assert_true(err.message[0] != 0);
     if (mem->used != before) fail_msg("%s: %s", name, err.message);
@@ -138,10 +183,20 @@ static const struct {
   const char *name;
   int (*call)(struct run *, struct ptv3_error *);
 } calls[] = {
-    {"config", call_config},  {"text", call_text},   {"weights", call_weights},
-    {"model", call_model},    {"cloud", call_cloud}, {"npy", call_npy},
-    {"ply", call_ply},        {"png", call_png},     {"save weights", call_weights_save},
-    {"predict", call_predict}};
+    {"config", call_config},
+    {"text", call_text},
+    {"weights", call_weights},
+    {"model", call_model},
+    {"cloud", call_cloud},
+    {"load", call_load},
+    {"npy", call_npy},
+    {"ply", call_ply},
+    {"las", call_las},
+    {"png", call_png},
+    {"save weights", call_weights_save},
+    {"predict", call_predict},
+    {"evaluate", call_evaluate},
+};
 
 static void faults(void **state) {
   (void)state;
@@ -149,6 +204,7 @@ static void faults(void **state) {
   struct run r = {.folder = mkdtemp(folder)};
   assert_non_null(r.folder);
   make_points();
+  make_scene(folder);
   assert_int_equal(ptv3_context_create(NULL, &r.ctx, NULL), PTV3_OK);
   for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
     /* The first write sorts the names, and the weights keep the sorted list. */
@@ -161,6 +217,7 @@ static void faults(void **state) {
   ptv3_config_free(r.config);
   assert_int_equal(r.ctx->env.mem.used, 0);
   ptv3_context_free(r.ctx);
+  clear_scene(folder);
   assert_int_equal(rmdir(folder), 0);
 }
 
