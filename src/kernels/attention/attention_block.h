@@ -331,13 +331,47 @@ PT_INLINE void attend_any(const struct block *b, const int d, const int64_t ld) 
 }
 
 #if PT_VW == 16
+/* 16 rows of 16 numbers become 16 columns: in each of four steps rows i and i + s swap the
+ * halves of their runs of 2 s lanes. */
+PT_INLINE void transpose_16(pt_v r[16]) {
+  const int_v lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  PT_UNROLL for (int s = 1; s < 16; s *= 2) {
+    const int_v low = lane + (((lane & s) != 0) & (16 - s)), high = low + s;
+    PT_UNROLL for (int i = 0; i < 16; i++) {
+      if (i & s) continue;
+      pt_v a = r[i], b = r[i + s];
+      r[i] = _mm512_permutex2var_ps(a, (__m512i)low, b);
+      r[i + s] = _mm512_permutex2var_ps(a, (__m512i)high, b);
+    }
+  }
+}
+
+/* The two that use it are not for inlining: their constants would take registers from the
+ * loop over keys. */
+static __attribute__((noinline)) void take_queries_16(const struct block *b, float *qt) {
+  pt_v r[16], factor = pt_vset1(b->factor);
+  PT_UNROLL for (int i = 0; i < 16; i++) r[i] =
+      pt_vmul(factor, pt_vload(b->q + (i < b->queries ? i : b->queries - 1) * 16));
+  transpose_16(r);
+  PT_UNROLL for (int e = 0; e < 16; e++) pt_vstore(qt + e * 16, r[e]);
+}
+
+static __attribute__((noinline)) void give_outputs_16(const struct block *b, const float *ot) {
+  pt_v r[16];
+  PT_UNROLL for (int e = 0; e < 16; e++) r[e] = pt_vload(ot + e * 16);
+  transpose_16(r);
+  PT_UNROLL for (int i = 0; i < 16; i++) {
+    if (i < b->queries) pt_vstore(b->out + i * b->out_ld, r[i]);
+  }
+}
+
 /* d = 16 with 32 registers: outputs, scores and weights never leave them. */
 PT_INLINE void attend_16(const struct block *b, const bool rpe) {
   enum { D = 16 };
   float *qt = b->room, *ot = qt + D * LANES;
   pt_v m = pt_vset1(NOTHING), sum = pt_vset1(0.0f), o[D];
   int32_t g[3 * LANES];
-  take_queries(b, qt, D);
+  take_queries_16(b, qt);
   if (rpe) take_places(b, g);
   PT_UNROLL for (int e = 0; e < D; e++) o[e] = sum;
   for (int64_t j = 0; j < b->keys; j += STEP) {
@@ -360,7 +394,7 @@ PT_INLINE void attend_16(const struct block *b, const bool rpe) {
   }
   pt_v inv = _mm512_div_ps(pt_vset1(1.0f), sum);
   PT_UNROLL for (int e = 0; e < D; e++) pt_vstore(ot + e * LANES, pt_vmul(inv, o[e]));
-  give_outputs(b, ot, D);
+  give_outputs_16(b, ot);
 }
 #endif
 
