@@ -19,8 +19,8 @@ static const int rows_of[MAX_PANELS + 1] = {0, 8, 8, 8, 6};
 enum { PANELS = 1 }; /* 12 accumulators, 2 vectors of B, a broadcast, of 16 registers */
 static const int rows_of[MAX_PANELS + 1] = {0, 6, 0, 0, 0};
 #else
-enum { PANELS = 1 }; /* 8 accumulators, 4 vectors of B, a broadcast */
-static const int rows_of[MAX_PANELS + 1] = {0, 2, 0, 0, 0};
+enum { PANELS = 1 }; /* 12 accumulators, a vector of B, a broadcast, a product */
+static const int rows_of[MAX_PANELS + 1] = {0, 3, 0, 0, 0};
 #endif
 
 enum { RUN_BYTES = 32 << 10 }; /* of B at a time: most of a first-level cache */
@@ -67,8 +67,8 @@ PT_INLINE void micro(const struct block *t, const int rows, const int panels) {
 
 #define MICRO(r, p) \
   static void micro_##r##_##p(const struct block *t) { micro(t, r, p); }
-#define TO_2(X, p) X(1, p) X(2, p)
-#define TO_6(X, p) TO_2(X, p) X(3, p) X(4, p) X(5, p) X(6, p)
+#define TO_3(X, p) X(1, p) X(2, p) X(3, p)
+#define TO_6(X, p) TO_3(X, p) X(4, p) X(5, p) X(6, p)
 #define TO_8(X, p) TO_6(X, p) X(7, p) X(8, p)
 #define ENTRY(r, p) [p][r] = micro_##r##_##p,
 
@@ -77,7 +77,7 @@ PT_INLINE void micro(const struct block *t, const int rows, const int panels) {
 #elif PT_VW == 8
 #define ALL(X) TO_6(X, 1)
 #else
-#define ALL(X) TO_2(X, 1)
+#define ALL(X) TO_3(X, 1)
 #endif
 
 ALL(MICRO)
