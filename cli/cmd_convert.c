@@ -7,8 +7,8 @@ static int convert(struct session *s, const char *from, const char *to, const ch
   if (ptv3_weights_load(s->ctx, from, &w, &s->err)) return session_fail(s);
   int code = EXIT_FINE;
   if (ptv3_weights_save(s->ctx, w, type, to, &s->err)) code = session_fail_write(s);
-  if (code == EXIT_FINE && !s->common.quiet)
-    fprintf(stderr, "wrote %s: %lld tensors\n", to, (long long)ptv3_weights_count(w));
+  if (code == EXIT_FINE)
+    session_note(s, "wrote %s: %lld tensors", to, (long long)ptv3_weights_count(w));
   ptv3_weights_free(w);
   return code;
 }

@@ -101,7 +101,7 @@ static int report(struct session *s, const struct request *q,
   for (int i = 0; i < 2; i++) {
     if (!files[i]) continue;
     if (ptv3_evaluation_save(evaluation, files[i], &s->err)) return session_fail_write(s);
-    if (!q->common.quiet) fprintf(stderr, "wrote %s\n", files[i]);
+    session_note(s, "wrote %s", files[i]);
   }
   return EXIT_FINE;
 }

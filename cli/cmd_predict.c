@@ -64,9 +64,9 @@ static int save(struct session *s, const struct request *q, const struct model *
     code = session_fail_write(s);
   else
     code = EXIT_FINE;
-  if (code == EXIT_FINE && !q->common.quiet)
-    fprintf(stderr, "wrote %s%s%s\n", out, r->probability ? " and " : "",
-            r->probability ? extra : "");
+  if (code == EXIT_FINE)
+    session_note(s, "wrote %s%s%s", out, r->probability ? " and " : "",
+                 r->probability ? extra : "");
   free(out);
   free(extra);
   return code;
@@ -116,8 +116,8 @@ static int predict_cloud(struct session *s, const struct request *q, const struc
     ptv3_context_memory(s->ctx, &memory);
     progress_clear(&s->progress);
     if (!q->common.quiet) {
-      fprintf(stderr, "%s: %lld points in %s, at most %s\n", path, (long long)info.n,
-              term_time(term_now() - began, time), term_bytes(memory.peak, bytes));
+      session_note(s, "%s: %lld points in %s, at most %s", path, (long long)info.n,
+                   term_time(term_now() - began, time), term_bytes(memory.peak, bytes));
       print_shares(m, info.n, r.label);
     }
     code = save(s, q, m, cloud, path, info.n, &r);

@@ -32,10 +32,7 @@ static int draw(struct session *s, const struct request *q, const struct ptv3_cl
                                   .classes = names->count,
                                   .class_name = names->count ? names->item : NULL};
   if (ptv3_render_png(s->ctx, cloud, &o, q->out, &s->err)) return session_fail_write(s);
-  if (!q->common.quiet) {
-    progress_clear(&s->progress);
-    fprintf(stderr, "wrote %s\n", q->out);
-  }
+  session_note(s, "wrote %s", q->out);
   return EXIT_FINE;
 }
 

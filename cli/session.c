@@ -61,6 +61,16 @@ void session_say(struct session *s, const char *format, ...) {
   va_end(ap);
 }
 
+void session_note(struct session *s, const char *format, ...) {
+  if (s->common.quiet) return;
+  progress_clear(&s->progress);
+  va_list ap;
+  va_start(ap, format);
+  vfprintf(stderr, format, ap);
+  fputc('\n', stderr);
+  va_end(ap);
+}
+
 static int code_of(int status) {
   switch (status) {
     case PTV3_OK: return EXIT_FINE;
@@ -78,11 +88,26 @@ static int code_of(int status) {
   }
 }
 
+/* Where the budget went, for a choice of a larger one. */
+static void explain_budget(const struct session *s) {
+  const char *name, *between = "";
+  int64_t used, peak;
+  char text[24];
+  fprintf(stderr, "the most in use before that: ");
+  for (int i = 0; ptv3_context_memory_of(s->ctx, i, &name, &used, &peak); i++) {
+    if (peak < 1 << 20) continue;
+    fprintf(stderr, "%s%s %s", between, name, term_bytes(peak, text));
+    between = ", ";
+  }
+  fprintf(stderr, "%s; raise --memory\n", *between ? "" : "less than 1 MiB");
+}
+
 int session_fail(struct session *s) {
   if (s->err.status == PTV3_CANCELLED)
     session_say(s, "interrupted");
   else
     session_say(s, "%s", s->err.message[0] ? s->err.message : ptv3_status_text(s->err.status));
+  if (s->err.status == PTV3_BUDGET && s->ctx) explain_budget(s);
   return code_of(s->err.status);
 }
 

@@ -59,6 +59,13 @@ void session_say(struct session *s, const char *format, ...)
 #endif
     ;
 
+/* What was done ("wrote x.las"), to standard error, unless --quiet. */
+void session_note(struct session *s, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
+
 bool session_interrupted(void);
 
 #endif

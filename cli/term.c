@@ -56,7 +56,9 @@ const char *term_count(double count, char buf[24]) {
 
 const char *term_time(double seconds, char buf[24]) {
   long s = seconds > 0 && seconds < 1e9 ? lround(seconds) : 0;
-  if (seconds > 0 && seconds < 9.95)
+  if (seconds > 0 && seconds < 0.995)
+    snprintf(buf, 24, "%.2f s", seconds);
+  else if (seconds > 0 && seconds < 9.95)
     snprintf(buf, 24, "%.1f s", seconds);
   else if (s >= 3600)
     snprintf(buf, 24, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
@@ -143,15 +145,31 @@ void progress_clear(struct progress *p) {
   p->open = false;
 }
 
-static void draw_line(struct progress *p, double part, double rate, double left, int64_t used,
-                      int64_t limit) {
+/* "  12.3 k/s", nothing for a handful of steps, whose rate says little. */
+static const char *rate_text(double done, double total, double spent, char buf[40]) {
+  char count[24];
+  buf[0] = 0;
+  if (total >= 1000 && spent > 0 && done > 0)
+    snprintf(buf, 40, "  %s/s", term_count(done / spent, count));
+  return buf;
+}
+
+static const char *left_text(double part, double spent, char buf[40]) {
+  char time[24];
+  buf[0] = 0;
+  if (part > 0) snprintf(buf, 40, "  %s left", term_time(spent * (1 - part) / part, time));
+  return buf;
+}
+
+static void draw_line(struct progress *p, double part, const char *rate, const char *left,
+                      int64_t used, int64_t limit) {
   enum { BAR = 20 };
-  char bar[BAR + 1], a[24], b[24], c[24];
+  char bar[BAR + 1], a[24], b[24];
   for (int i = 0; i < BAR; i++) bar[i] = i < (int)(part * BAR) ? '#' : '-';
   bar[BAR] = 0;
-  fprintf(stderr, "\r\033[K%-18.24s [%s] %3.0f %%  %s/s  %s left  %s", p->what, bar,
-          floor(100 * part), term_count(rate, a), term_time(left, b), term_bytes(used, c));
-  if (limit) fprintf(stderr, " of %s", term_bytes(limit, a));
+  fprintf(stderr, "\r\033[K%-18.24s [%s] %3.0f %%%s%s  %s", p->what, bar, floor(100 * part),
+          rate, left, term_bytes(used, a));
+  if (limit) fprintf(stderr, " of %s", term_bytes(limit, b));
   fflush(stderr);
   p->open = true;
 }
@@ -169,8 +187,10 @@ void progress_show(struct progress *p, const char *what, int64_t done, int64_t t
   }
   double part = total > 0 ? (double)done / (double)total : 0;
   if (part > 1) part = 1;
-  double spent = now - p->began, rate = spent > 0 ? (double)done / spent : 0;
-  double left = part > 0 ? spent * (1 - part) / part : 0;
+  char rate[40], left[40];
+  double spent = now - p->began;
+  rate_text((double)done, (double)total, spent, rate);
+  left_text(part, spent, left);
   if (p->terminal) {
     if (now - p->shown < 0.1 && part < 1) return;
     draw_line(p, part, rate, left, used, limit);
@@ -181,9 +201,7 @@ void progress_show(struct progress *p, const char *what, int64_t done, int64_t t
   /* A log gets a line each tenth, and none for what is over within a second. */
   int tenth = (int)(part * 10);
   if (tenth <= p->tenth || now - p->shown < 1) return;
-  char a[24], b[24];
-  fprintf(stderr, "%s: %d %%, %s/s, %s left\n", p->what, tenth * 10, term_count(rate, a),
-          term_time(left, b));
+  fprintf(stderr, "%s: %d %%%s%s\n", p->what, tenth * 10, rate, left);
   p->tenth = tenth;
   p->shown = now;
 }
