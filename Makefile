@@ -260,9 +260,9 @@ asan:  ## unit, api and program tests under AddressSanitizer and UBSan
 	@$(MAKE) $(QUIET) BUILD=$(BUILD)-asan SAN='$(ASAN)' OPT='$(ASAN_OPT)' check-quick
 
 # clang's libomp tells TSan about its locks through archer; libgomp gives false alarms.
-tsan:  ## unit tests under ThreadSanitizer (clang and libomp)
+tsan:  ## unit and api tests under ThreadSanitizer (clang and libomp)
 	@OMP_TOOL_LIBRARIES=libarcher.so TSAN_OPTIONS=ignore_noninstrumented_modules=1 \
-	  $(MAKE) $(QUIET) BUILD=$(BUILD)-tsan CC=clang SAN=-fsanitize=thread OPT='-O1 -g' check-unit
+	  $(MAKE) $(QUIET) BUILD=$(BUILD)-tsan CC=clang SAN=-fsanitize=thread OPT='-O1 -g' check-unit check-api
 
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 fuzz:  ## fuzz every reader for FUZZ_SECONDS each (needs clang)
