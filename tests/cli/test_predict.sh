@@ -90,9 +90,10 @@ check "options reach the model" is 0
 
 check "failures left no file" only "$work/o" a.npy b.npy c.npy p.npy p_probabilities.npy d.las d.png e.ply dir n.npy fill.npy four.npy
 
-# an interrupt: the run ends with 130 and leaves nothing
-awk 'BEGIN { for (i = 0; i < 400000; i++) print i % 700 * 0.6, int(i / 700) * 0.6, i % 7 / 10, i / 400000 }' >"$work/large.xyz"
-"$ptv3" predict $model "$work/large.xyz" --columns x,y,z,strength -o "$work/large.npy" -q >"$out" 2>"$err" &
+# an interrupt: the run ends with 130 and leaves nothing. The reference kernels are slow, so
+# that there is something to interrupt.
+awk 'BEGIN { for (i = 0; i < 240000; i++) print i % 600 * 0.6, int(i / 600) * 0.6, i % 7 / 10, i / 240000 }' >"$work/large.xyz"
+PTV3_KERNELS=ref "$ptv3" predict $model "$work/large.xyz" --columns x,y,z,strength -o "$work/large.npy" -q --threads 1 >"$out" 2>"$err" &
 pid=$!
 sleep 0.7
 kill -INT $pid
