@@ -62,9 +62,10 @@ static void carry_back(struct pt_env *env, const struct pt_sample *s, const floa
 static int check_channels(const struct pt_model *model, const struct pt_sample *s,
                           struct ptv3_error *err) {
   if (s->channels == model->cfg.in_channels) return PTV3_OK;
-  return pt_fail(err, PTV3_CONFIG,
-                 "feat_keys give %d channels, the model's in_channels is %d: change one of them",
-                 s->channels, model->cfg.in_channels);
+  return pt_fail(
+      err, PTV3_CONFIG,
+      "feat_keys give %d channels, the model's in_channels is %d: change one of them",
+      s->channels, model->cfg.in_channels);
 }
 
 int pt_predict_cloud(struct pt_env *env, const struct pt_model *model, struct pt_cloud *cloud,

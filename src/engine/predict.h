@@ -16,15 +16,15 @@ struct pt_predict {
   uint64_t sample;     /* number of the scene: part of what its draws depend on */
   bool shuffle_orders; /* draw the orders of the curves from shuffle_seed, as Pointcept does */
   uint64_t shuffle_seed;
-  double *seconds;     /* [PT_OPS + 1], see forward.h; or NULL */
+  double *seconds; /* [PT_OPS + 1], see forward.h; or NULL */
 };
 
 /* What comes back, rows being the points of the cloud as loaded [cloud->n_origin]. */
 struct pt_predicted {
   int64_t voxels;
-  int32_t *label;      /* [n] */
-  float *confidence;   /* [n] probability of the label, or NULL on entry: not wanted */
-  float *probability;  /* [n, classes], or NULL on entry */
+  int32_t *label;     /* [n] */
+  float *confidence;  /* [n] probability of the label, or NULL on entry: not wanted */
+  float *probability; /* [n, classes], or NULL on entry */
 };
 
 /* The cloud is used up: transforms change it in place, and its channels are freed before

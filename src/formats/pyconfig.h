@@ -20,8 +20,8 @@
 #include "value.h"
 
 struct pt_config {
-  struct pt_region region;   /* owns the tree */
-  struct pt_value *root; /* a dict: the merged result */
+  struct pt_region region; /* owns the tree */
+  struct pt_value *root;   /* a dict: the merged result */
 };
 
 /* Reads path (a .py file) with its bases and applies options "a.b.0.c=value" [n_options] in

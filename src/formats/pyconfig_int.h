@@ -184,8 +184,8 @@ struct pt_value *pt_py_cannot(struct pt_py *py, const struct pt_pos *at, const c
 
 /* A copy of v in region in which nothing is shared, entries placed where they were written;
  * ranges and functions are errors, {{ _base_.x }} is looked up in base (NULL: an error). */
-struct pt_value *pt_py_copy(struct pt_py *py, struct pt_region *region, const struct pt_value *v,
-                            const struct pt_value *base);
+struct pt_value *pt_py_copy(struct pt_py *py, struct pt_region *region,
+                            const struct pt_value *v, const struct pt_value *base);
 /* Config._merge_a_into_b: changes b, which must not share anything. */
 int pt_py_merge(struct pt_py *py, struct pt_value *a, struct pt_value *b, bool list_keys);
 /* merge_from_dict of the options. */

@@ -87,8 +87,8 @@ static struct pt_value *copy(struct copier *c, const struct pt_value *v,
   return ok ? out : NULL;
 }
 
-struct pt_value *pt_py_copy(struct pt_py *py, struct pt_region *region, const struct pt_value *v,
-                            const struct pt_value *base) {
+struct pt_value *pt_py_copy(struct pt_py *py, struct pt_region *region,
+                            const struct pt_value *v, const struct pt_value *base) {
   struct copier c = {py, region, base, 0};
   return copy(&c, v, &v->at);
 }

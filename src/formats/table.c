@@ -19,7 +19,8 @@ struct pt_column *pt_table_add(struct pt_table *t, const char *name, enum pt_dty
             (long long)t->n, width);
     return NULL;
   }
-  struct pt_column *col = pt_resize(t->mem, t->col, t->count + 1, sizeof *col, PT_MEM_CLOUD, err);
+  struct pt_column *col =
+      pt_resize(t->mem, t->col, t->count + 1, sizeof *col, PT_MEM_CLOUD, err);
   if (!col) return NULL;
   t->col = col;
   struct pt_column *c = &col[t->count];

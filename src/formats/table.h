@@ -18,8 +18,8 @@ struct pt_column {
 };
 
 struct pt_table {
-  int64_t n; /* rows */
-  int count; /* columns */
+  int64_t n;             /* rows */
+  int count;             /* columns */
   struct pt_column *col; /* [count], owned */
   struct pt_mem *mem;
 };

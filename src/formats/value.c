@@ -56,8 +56,8 @@ void pt_region_free(struct pt_region *region) {
 
 /* ---- building ---- */
 
-struct pt_value *pt_value_new(struct pt_region *region, enum pt_kind kind, const struct pt_pos *at,
-                              struct ptv3_error *err) {
+struct pt_value *pt_value_new(struct pt_region *region, enum pt_kind kind,
+                              const struct pt_pos *at, struct ptv3_error *err) {
   struct pt_value *v = pt_region_take(region, (int64_t)sizeof *v, err);
   if (!v) return NULL;
   v->kind = kind;

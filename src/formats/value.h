@@ -20,7 +20,7 @@
 struct pt_region {
   struct pt_mem *mem;
   struct pt_region_chunk *chunk; /* the newest; older ones are linked behind it */
-  int64_t used, cap;           /* bytes of the newest chunk */
+  int64_t used, cap;             /* bytes of the newest chunk */
 };
 
 void pt_region_init(struct pt_region *region, struct pt_mem *mem);
@@ -185,8 +185,8 @@ const char *pt_float_repr(double f, char buf[static 32]);
 
 /* ---- building (used by the readers) ---- */
 
-struct pt_value *pt_value_new(struct pt_region *region, enum pt_kind kind, const struct pt_pos *at,
-                              struct ptv3_error *err);
+struct pt_value *pt_value_new(struct pt_region *region, enum pt_kind kind,
+                              const struct pt_pos *at, struct ptv3_error *err);
 /* A string value holding a copy of s [n]. */
 struct pt_value *pt_value_str(struct pt_region *region, const char *s, int64_t n,
                               const struct pt_pos *at, struct ptv3_error *err);

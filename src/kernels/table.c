@@ -5,7 +5,7 @@
 #include "cpu.h"
 #include "kernels.h"
 
-#define DECLARE(op, v)                                              \
+#define DECLARE(op, v)                                                \
   void pt_##op##_##v(const struct pt_##op *, const struct pt_exec *); \
   int64_t pt_##op##_scratch_##v(const struct pt_##op *, int tile);
 #define ENTRY(op, v) .op = pt_##op##_##v, .op##_scratch = pt_##op##_scratch_##v,
@@ -43,9 +43,11 @@ static const struct pt_kernels table_avx512 = {
 
 const struct pt_kernels *const *pt_kernel_tables(int *count) {
   static const struct pt_kernels *const all[] = {
-      &table_ref, &table_generic,
+    &table_ref,
+    &table_generic,
 #if defined(__x86_64__)
-      &table_avx2, &table_avx512,
+    &table_avx2,
+    &table_avx512,
 #endif
   };
   struct pt_cpu cpu = pt_cpu_detect();
