@@ -77,7 +77,8 @@ int pt_test_begin(struct pt_test_run *r, const struct pt_test *test, struct pt_e
   if (!st && pt_cloud_find(&r->cloud, "inverse"))
     st = pt_fail_pos(err, PTV3_CONFIG, &grid->at, "an augmentation may not have a GridSample");
   if (!st)
-    st = pt_voxels_build(&r->voxels, env, coord, grid->u.grid.grid_size, grid->u.grid.key, err);
+    st = pt_gridsample_build(&r->voxels, env, coord, grid->u.grid.grid_size, grid->u.grid.key,
+                             err);
   if (st)
     pt_test_end(r);
   else
@@ -87,7 +88,7 @@ int pt_test_begin(struct pt_test_run *r, const struct pt_test *test, struct pt_e
 
 void pt_test_end(struct pt_test_run *r) {
   pt_cloud_free(&r->cloud);
-  pt_voxels_free(&r->voxels);
+  pt_gridsample_free(&r->voxels);
   memset(r, 0, sizeof *r);
 }
 
@@ -116,7 +117,7 @@ int pt_test_fragment(const struct pt_test_run *r, struct pt_env *env, int64_t i,
   memset(out, 0, sizeof *out);
   int32_t *select = pt_alloc(&env->mem, m, sizeof *select, PT_MEM_CLOUD, err);
   if (!select) return pt_status(err);
-  pt_voxels_fragment(&r->voxels, i, select);
+  pt_gridsample_fragment(&r->voxels, i, select);
   int st = take_rows(out, &r->cloud, select, m, err);
   if (!st) st = pt_grid_extras(grid, &r->voxels, &r->cloud, out, select, err);
   pt_grid_follow(out);

@@ -26,8 +26,8 @@ void pt_test_free(struct pt_test *t); /* a zeroed one is allowed */
 /* The cloud under one augmentation. */
 struct pt_test_run {
   const struct pt_test *test;
-  struct pt_cloud cloud;   /* the augmented copy */
-  struct pt_voxels voxels; /* of it; m is the size of every fragment */
+  struct pt_cloud cloud;       /* the augmented copy */
+  struct pt_gridsample voxels; /* of it; m is the size of every fragment */
   int64_t fragments;
 };
 

@@ -31,7 +31,7 @@ static int check_input(const struct pt_channel *coord, double grid, struct ptv3_
 }
 
 /* Smallest and largest cell of each axis, with the limit on their span. */
-static int bounds(struct pt_voxels *v, const struct pt_channel *coord, int threads,
+static int bounds(struct pt_gridsample *v, const struct pt_channel *coord, int threads,
                   struct ptv3_error *err) {
   double grid = v->grid_size;
   for (int a = 0; a < 3; a++) {
@@ -60,7 +60,7 @@ static int bounds(struct pt_voxels *v, const struct pt_channel *coord, int threa
   return PTV3_OK;
 }
 
-static uint64_t key_of(const struct pt_voxels *v, const struct pt_channel *coord,
+static uint64_t key_of(const struct pt_gridsample *v, const struct pt_channel *coord,
                        enum pt_grid_key kind, int64_t i) {
   uint64_t c[3];
   for (int a = 0; a < 3; a++)
@@ -75,7 +75,7 @@ static uint64_t key_of(const struct pt_voxels *v, const struct pt_channel *coord
 }
 
 /* start, inverse and counts from the sorted keys. */
-static int number_voxels(struct pt_voxels *v, const uint64_t *key, struct ptv3_error *err) {
+static int number_voxels(struct pt_gridsample *v, const uint64_t *key, struct ptv3_error *err) {
   int64_t m = 1;
   for (int64_t i = 1; i < v->n; i++) m += key[i] != key[i - 1];
   v->m = m;
@@ -92,8 +92,9 @@ static int number_voxels(struct pt_voxels *v, const uint64_t *key, struct ptv3_e
   return PTV3_OK;
 }
 
-int pt_voxels_build(struct pt_voxels *v, struct pt_env *env, const struct pt_channel *coord,
-                    double grid_size, enum pt_grid_key kind, struct ptv3_error *err) {
+int pt_gridsample_build(struct pt_gridsample *v, struct pt_env *env,
+                        const struct pt_channel *coord, double grid_size, enum pt_grid_key kind,
+                        struct ptv3_error *err) {
   memset(v, 0, sizeof *v);
   int st = check_input(coord, grid_size, err);
   if (st) return st;
@@ -113,11 +114,11 @@ int pt_voxels_build(struct pt_voxels *v, struct pt_env *env, const struct pt_cha
   return PTV3_OK;
 fail:
   pt_free(&env->mem, key);
-  pt_voxels_free(v);
+  pt_gridsample_free(v);
   return pt_status(err);
 }
 
-void pt_voxels_free(struct pt_voxels *v) {
+void pt_gridsample_free(struct pt_gridsample *v) {
   if (v->mem) {
     pt_free(v->mem, v->order);
     pt_free(v->mem, v->start);
@@ -126,8 +127,8 @@ void pt_voxels_free(struct pt_voxels *v) {
   memset(v, 0, sizeof *v);
 }
 
-int pt_voxels_pick(const struct pt_voxels *v, struct pt_draw *draw, int32_t *select,
-                   struct ptv3_error *err) {
+int pt_gridsample_pick(const struct pt_gridsample *v, struct pt_draw *draw, int32_t *select,
+                       struct ptv3_error *err) {
   enum { RUN = 512 };
   double drawn[RUN];
   for (int64_t j = 0; j < v->m; j += RUN) {
@@ -141,13 +142,13 @@ int pt_voxels_pick(const struct pt_voxels *v, struct pt_draw *draw, int32_t *sel
   return PTV3_OK;
 }
 
-void pt_voxels_fragment(const struct pt_voxels *v, int64_t i, int32_t *select) {
+void pt_gridsample_fragment(const struct pt_gridsample *v, int64_t i, int32_t *select) {
   for (int64_t j = 0; j < v->m; j++)
     select[j] = v->order[v->start[j] + i % (v->start[j + 1] - v->start[j])];
 }
 
-void pt_voxels_grid(const struct pt_voxels *v, const struct pt_channel *coord,
-                    const int32_t *select, int64_t m, int32_t *grid_coord) {
+void pt_gridsample_grid(const struct pt_gridsample *v, const struct pt_channel *coord,
+                        const int32_t *select, int64_t m, int32_t *grid_coord) {
   for (int64_t j = 0; j < m; j++)
     for (int a = 0; a < 3; a++)
       grid_coord[j * 3 + a] =
@@ -155,7 +156,7 @@ void pt_voxels_grid(const struct pt_voxels *v, const struct pt_channel *coord,
 }
 
 /* As numpy rounds it: float32 coordinates stay float32 until the cell is taken off. */
-static double inside(const struct pt_voxels *v, const struct pt_channel *coord, int64_t i,
+static double inside(const struct pt_gridsample *v, const struct pt_channel *coord, int64_t i,
                      int a) {
   double c = cell(coord, v->grid_size, i, a) - (double)v->min[a], scaled;
   if (coord->type == PT_F32) {
@@ -167,9 +168,9 @@ static double inside(const struct pt_voxels *v, const struct pt_channel *coord, 
   return scaled - c - 0.5;
 }
 
-void pt_voxels_displacement(const struct pt_voxels *v, const struct pt_channel *coord,
-                            const struct pt_channel *normal, const int32_t *select, int64_t m,
-                            float *out) {
+void pt_gridsample_displacement(const struct pt_gridsample *v, const struct pt_channel *coord,
+                                const struct pt_channel *normal, const int32_t *select,
+                                int64_t m, float *out) {
   for (int64_t j = 0; j < m; j++) {
     double d[3], along = 0;
     for (int a = 0; a < 3; a++) {

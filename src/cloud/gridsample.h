@@ -26,7 +26,7 @@ enum pt_grid_key {
   PT_GRID_RAVEL /* (x * (max_y + 1) + y) * (max_z + 1) + z */
 };
 
-struct pt_voxels {
+struct pt_gridsample {
   struct pt_mem *mem;
   int64_t n;         /* points */
   int64_t m;         /* voxels */
@@ -42,25 +42,27 @@ struct pt_voxels {
 /* Groups the points of a channel [n, 3] of type F32 or F64. Errors: PTV3_INVALID for a grid
  * size that is no positive number, PTV3_DATA for no point, for a coordinate that is no
  * number, and for a span of PT_GRID_SPAN cells or more, with the grid size that would do. */
-int pt_voxels_build(struct pt_voxels *v, struct pt_env *env, const struct pt_channel *coord,
-                    double grid_size, enum pt_grid_key key, struct ptv3_error *err);
-void pt_voxels_free(struct pt_voxels *v); /* a zeroed one is allowed */
+int pt_gridsample_build(struct pt_gridsample *v, struct pt_env *env,
+                        const struct pt_channel *coord, double grid_size, enum pt_grid_key key,
+                        struct ptv3_error *err);
+void pt_gridsample_free(struct pt_gridsample *v); /* a zeroed one is allowed */
 
 /* Train mode: select[v] is member draw % count of voxel v, draw in [0, max_count). */
-int pt_voxels_pick(const struct pt_voxels *v, struct pt_draw *draw, int32_t *select /* [m] */,
-                   struct ptv3_error *err);
+int pt_gridsample_pick(const struct pt_gridsample *v, struct pt_draw *draw,
+                       int32_t *select /* [m] */, struct ptv3_error *err);
 
 /* Test mode: fragment i (0 .. max_count - 1) has member i % count of every voxel. */
-void pt_voxels_fragment(const struct pt_voxels *v, int64_t i, int32_t *select /* [m] */);
+void pt_gridsample_fragment(const struct pt_gridsample *v, int64_t i,
+                            int32_t *select /* [m] */);
 
 /* Cells of chosen points, the smallest of each axis taken off: grid_coord [m, 3]. */
-void pt_voxels_grid(const struct pt_voxels *v, const struct pt_channel *coord,
-                    const int32_t *select /* [m] */, int64_t m, int32_t *grid_coord);
+void pt_gridsample_grid(const struct pt_gridsample *v, const struct pt_channel *coord,
+                        const int32_t *select /* [m] */, int64_t m, int32_t *grid_coord);
 
 /* Where chosen points lie in their cells, -0.5 .. 0.5 from the centre: out [m, 3]; with normals
  * ([n, 3], F32 or F64) only the component along them: out [m, 1]. */
-void pt_voxels_displacement(const struct pt_voxels *v, const struct pt_channel *coord,
-                            const struct pt_channel *normal, const int32_t *select, int64_t m,
-                            float *out);
+void pt_gridsample_displacement(const struct pt_gridsample *v, const struct pt_channel *coord,
+                                const struct pt_channel *normal, const int32_t *select,
+                                int64_t m, float *out);
 
 #endif

@@ -141,7 +141,7 @@ void pt_channel_shift(struct pt_channel *ch, const double by[3]);
 /* What a GridSample adds for the chosen points (grid_coord, displacement, min_coord), computed
  * from `points`, into `to`, which may be the same cloud. The new channels are not indexed yet,
  * since their rows are voxels; pt_grid_follow makes them so once the points are selected. */
-int pt_grid_extras(const struct pt_transform *t, const struct pt_voxels *v,
+int pt_grid_extras(const struct pt_transform *t, const struct pt_gridsample *v,
                    const struct pt_cloud *points, struct pt_cloud *to,
                    const int32_t *select /* [v->m] */, struct ptv3_error *err);
 void pt_grid_follow(struct pt_cloud *c);

@@ -262,7 +262,7 @@ static int grid_parse(struct pt_transform *t, const struct pt_value *d,
   return PTV3_OK;
 }
 
-int pt_grid_extras(const struct pt_transform *t, const struct pt_voxels *v,
+int pt_grid_extras(const struct pt_transform *t, const struct pt_gridsample *v,
                    const struct pt_cloud *points, struct pt_cloud *to, const int32_t *select,
                    struct ptv3_error *err) {
   const struct pt_channel *coord = pt_cloud_find(points, "coord"), *normal = NULL;
@@ -272,13 +272,13 @@ int pt_grid_extras(const struct pt_transform *t, const struct pt_voxels *v,
   if (t->u.grid.grid_coord) {
     if (!(out = pt_cloud_add_rows(to, "grid_coord", PT_I32, 3, v->m, err)))
       return pt_status(err);
-    pt_voxels_grid(v, coord, select, v->m, out->data);
+    pt_gridsample_grid(v, coord, select, v->m, out->data);
   }
   if (t->u.grid.displacement) {
     int width = normal ? 1 : 3;
     if (!(out = pt_cloud_add_rows(to, "displacement", PT_F32, width, v->m, err)))
       return pt_status(err);
-    pt_voxels_displacement(v, coord, normal, select, v->m, out->data);
+    pt_gridsample_displacement(v, coord, normal, select, v->m, out->data);
   }
   if (t->u.grid.min_coord) {
     if (!(out = pt_cloud_add_rows(to, "min_coord", PT_F32, 3, 1, err))) return pt_status(err);
@@ -298,7 +298,7 @@ void pt_grid_follow(struct pt_cloud *c) {
 
 /* Gives v's inverse to the cloud, joined with that of an earlier GridSample if labels are
  * to be carried through both. */
-static int grid_inverse(struct pt_voxels *v, struct pt_apply *a, struct ptv3_error *err) {
+static int grid_inverse(struct pt_gridsample *v, struct pt_apply *a, struct ptv3_error *err) {
   struct pt_channel *old = a->keep_inverse ? pt_cloud_find(a->cloud, "inverse") : NULL;
   if (old) {
     int32_t *row = old->data;
@@ -320,11 +320,11 @@ static int grid_apply(const struct pt_transform *t, struct pt_apply *a,
     return pt_fail_pos(
         err, PTV3_CONFIG, &t->at,
         "GridSample in test mode belongs in test_cfg.voxelize, not in a transform");
-  struct pt_voxels v;
-  int st = pt_voxels_build(&v, a->env, coord, t->u.grid.grid_size, t->u.grid.key, err);
+  struct pt_gridsample v;
+  int st = pt_gridsample_build(&v, a->env, coord, t->u.grid.grid_size, t->u.grid.key, err);
   if (st) return st;
   int32_t *select = pt_alloc(c->mem, v.m, sizeof *select, PT_MEM_CLOUD, err);
-  st = select ? pt_voxels_pick(&v, a->draw, select, err) : pt_status(err);
+  st = select ? pt_gridsample_pick(&v, a->draw, select, err) : pt_status(err);
   if (!st) {
     pt_cloud_remove(c, "grid_coord"); /* of an earlier GridSample */
     pt_cloud_remove(c, "displacement");
@@ -332,7 +332,7 @@ static int grid_apply(const struct pt_transform *t, struct pt_apply *a,
   }
   if (!st && (t->u.grid.inverse || a->keep_inverse)) st = grid_inverse(&v, a, err);
   int64_t m = v.m;
-  pt_voxels_free(&v);
+  pt_gridsample_free(&v);
   if (!st) st = pt_cloud_select(c, select, m, err);
   if (!st) pt_grid_follow(c);
   pt_free(c->mem, select);

@@ -14,15 +14,15 @@ static void fill(struct pt_column *col, const uint8_t *data, size_t bytes) {
 
 static void use(struct pt_env *env, struct pt_cloud *c, double grid) {
   struct ptv3_error err;
-  struct pt_voxels v;
+  struct pt_gridsample v;
   struct pt_transform step[3] = {
       {.type = &pt_transform_CenterShift, .u.center.apply_z = true},
       {.type = &pt_transform_NormalizeColor},
       {.type = &pt_transform_GridSample, .u.grid = {.grid_size = grid, .grid_coord = true}}};
   struct pt_pipeline p = {.mem = &env->mem, .step = step, .count = 3};
   struct pt_draw draw = pt_draw_of(0, 0, 0);
-  if (!pt_voxels_build(&v, env, pt_cloud_find(c, "coord"), grid, PT_GRID_RAVEL, &err))
-    pt_voxels_free(&v);
+  if (!pt_gridsample_build(&v, env, pt_cloud_find(c, "coord"), grid, PT_GRID_RAVEL, &err))
+    pt_gridsample_free(&v);
   pt_pipeline_apply(&p, env, c, &draw, true, &err);
 }
 

@@ -46,8 +46,8 @@ static void check_key(struct vectors *ref, const struct pt_channel *coord, doubl
   struct pt_env env;
   pt_env_init(&env, 3, 0);
   struct ptv3_error err = {0};
-  struct pt_voxels v;
-  assert_int_equal(pt_voxels_build(&v, &env, coord, grid, key, &err), 0);
+  struct pt_gridsample v;
+  assert_int_equal(pt_gridsample_build(&v, &env, coord, grid, key, &err), 0);
   int64_t m;
   const int32_t *count = named(ref, name, "voxel_count", "I32", &m);
   assert_int_equal(v.m, m);
@@ -60,25 +60,25 @@ static void check_key(struct vectors *ref, const struct pt_channel *coord, doubl
   int32_t *select = malloc((size_t)v.n * 4), *cells = malloc((size_t)v.n * 12);
   struct script s = {named(ref, name, "train_draw", "I32", NULL), m, 0};
   struct pt_draw draw = {.fill = scripted, .user = &s};
-  assert_int_equal(pt_voxels_pick(&v, &draw, select, &err), 0);
+  assert_int_equal(pt_gridsample_pick(&v, &draw, select, &err), 0);
   same_i32(select, named(ref, name, "train_select", "I32", NULL), m);
-  pt_voxels_grid(&v, coord, select, m, cells);
+  pt_gridsample_grid(&v, coord, select, m, cells);
   same_i32(cells, named(ref, name, "voxel_grid_coord", "I32", NULL), m * 3);
 
   for (int64_t i = 0; i < v.n; i++) select[i] = (int32_t)i;
-  pt_voxels_grid(&v, coord, select, v.n, cells);
+  pt_gridsample_grid(&v, coord, select, v.n, cells);
   same_i32(cells, vectors_get(ref, "grid_coord", "I32", NULL), v.n * 3);
 
   int64_t fragments;
   const int32_t *want = named(ref, name, "test_fragments", "I32", &fragments);
   assert_int_equal(v.max_count, fragments);
   for (int64_t i = 0; i < fragments; i++) {
-    pt_voxels_fragment(&v, i, select);
+    pt_gridsample_fragment(&v, i, select);
     same_i32(select, want + i * m, m);
   }
   free(select);
   free(cells);
-  pt_voxels_free(&v);
+  pt_gridsample_free(&v);
   assert_int_equal(env.mem.used, 0);
 }
 
@@ -104,10 +104,10 @@ static void reference(void **state) {
   }
 }
 
-static int build(struct pt_voxels *v, struct pt_env *env, float *xyz, int64_t n, double grid,
-                 struct ptv3_error *err) {
+static int build(struct pt_gridsample *v, struct pt_env *env, float *xyz, int64_t n,
+                 double grid, struct ptv3_error *err) {
   struct pt_channel coord = {.name = "coord", .type = PT_F32, .width = 3, .n = n, .data = xyz};
-  return pt_voxels_build(v, env, &coord, grid, PT_GRID_FNV, err);
+  return pt_gridsample_build(v, env, &coord, grid, PT_GRID_FNV, err);
 }
 
 static void errors(void **state) {
@@ -115,14 +115,14 @@ static void errors(void **state) {
   struct pt_env env;
   pt_env_init(&env, 1, 0);
   struct ptv3_error err;
-  struct pt_voxels v;
+  struct pt_gridsample v;
   float xyz[] = {0, 0, 0, 1, 90000, 2};
   assert_int_equal(build(&v, &env, xyz, 2, 0.02, &err), PTV3_DATA);
   assert_non_null(strstr(err.message, "along y"));
   assert_non_null(strstr(err.message, "at least 0.0429"));
   assert_int_equal(build(&v, &env, xyz, 2, 0.043, &err), 0);
   assert_int_equal(v.m, 2);
-  pt_voxels_free(&v);
+  pt_gridsample_free(&v);
   assert_int_equal(build(&v, &env, xyz, 2, 0, &err), PTV3_INVALID);
   assert_int_equal(build(&v, &env, xyz, 2, (double)NAN, &err), PTV3_INVALID);
   assert_int_equal(build(&v, &env, xyz, 0, 1, &err), PTV3_DATA);
@@ -142,9 +142,9 @@ static void no_memory(void **state) {
     pt_env_init(&env, 1, 0);
     env.mem.fail_at = k;
     struct ptv3_error err = {0};
-    struct pt_voxels v;
+    struct pt_gridsample v;
     int st = build(&v, &env, xyz, 3, 0.5, &err);
-    if (!st) pt_voxels_free(&v);
+    if (!st) pt_gridsample_free(&v);
     assert_int_equal(env.mem.used, 0);
     if (!st) break;
     assert_int_equal(err.status, st);
@@ -160,15 +160,15 @@ static void displacement(void **state) {
   float xyz[] = {-0.5f, 0.25f, 1, 1.75f, 0, 1.5f}, normal[] = {1, 0, 0, 0, 0, 1}, out[6];
   struct pt_channel coord = {.type = PT_F32, .width = 3, .n = 2, .data = xyz};
   struct pt_channel along = {.type = PT_F32, .width = 3, .n = 2, .data = normal};
-  struct pt_voxels v;
-  assert_int_equal(pt_voxels_build(&v, &env, &coord, 1, PT_GRID_RAVEL, &err), 0);
+  struct pt_gridsample v;
+  assert_int_equal(pt_gridsample_build(&v, &env, &coord, 1, PT_GRID_RAVEL, &err), 0);
   const int32_t both[] = {0, 1};
-  pt_voxels_displacement(&v, &coord, NULL, both, 2, out);
+  pt_gridsample_displacement(&v, &coord, NULL, both, 2, out);
   const float want[] = {0, -0.25f, -0.5f, 0.25f, -0.5f, 0};
   for (int i = 0; i < 6; i++) assert_true(fabsf(out[i] - want[i]) < 1e-6f);
-  pt_voxels_displacement(&v, &coord, &along, both, 2, out);
+  pt_gridsample_displacement(&v, &coord, &along, both, 2, out);
   assert_true(fabsf(out[0]) < 1e-6f && fabsf(out[1]) < 1e-6f);
-  pt_voxels_free(&v);
+  pt_gridsample_free(&v);
 }
 
 /* The same order on any number of threads, equal keys in place. */
