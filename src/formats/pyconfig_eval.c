@@ -111,6 +111,12 @@ static struct pt_value *eval_name(struct ev *e, const struct pt_node *n) {
   return v;
 }
 
+static bool is_bound(const struct ev *e, const char *name) {
+  for (const struct bound *b = e->bound; b; b = b->outer)
+    if (strcmp(b->name, name) == 0) return true;
+  return pt_dict_find_str(e->globals, name, (int64_t)strlen(name)) != NULL;
+}
+
 /* ---- containers ---- */
 
 /* Adds one item, or with a star all items of a value. */
@@ -284,6 +290,8 @@ static struct pt_value *call_method(struct ev *e, struct pt_value *of, const str
 static struct pt_value *eval_call(struct ev *e, const struct pt_node *n) {
   const struct pt_node *f = n->kid;
   bool method = f->kind == PT_N_ATTR;
+  if (f->kind == PT_N_NAME && !is_bound(e, f->s) && pt_py_builtin(f->s) < 0)
+    return pt_py_cannot(e->py, &f->at, "the function '%.60s()' is not supported", f->s);
   struct pt_value *function = eval(e, method ? f->kid : f);
   if (!function) return NULL;
   if (!method && function->kind != PT_V_FUNC)

@@ -54,7 +54,7 @@ const char *pt_float_repr(double f, char buf[static 32]) {
   else if (exp < 0)
     snprintf(buf, 32, "%s0.%.*s%s", sign, -exp - 1, "000", digits);
   else if (n <= exp + 1)
-    snprintf(buf, 32, "%s%s%.*s.0", sign, digits, exp + 1 - n, "000000000000000");
+    snprintf(buf, 32, "%s%s%.*s.0", sign, digits, (exp + 1 - n) & 15, "000000000000000");
   else
     snprintf(buf, 32, "%s%.*s.%s", sign, exp + 1, digits, digits + exp + 1);
   return buf;

@@ -1,0 +1,2 @@
+_base_ = "x.py"
+a = {{ _base_.b.c }}

@@ -1,0 +1,2 @@
+# Names itself as its base.
+_base_ = "cycle.py"
