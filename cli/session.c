@@ -21,6 +21,13 @@ static void on_warning(void *user, const char *message) {
   fprintf(stderr, "%swarning:%s %s\n", term_yellow(stderr), term_plain(stderr), message);
 }
 
+static void on_info(void *user, const char *message) {
+  struct session *s = user;
+  if (s->common.quiet) return;
+  progress_clear(&s->progress);
+  fprintf(stderr, "%s\n", message);
+}
+
 static bool on_progress(void *user, const char *what, int64_t done, int64_t total) {
   struct session *s = user;
   struct ptv3_memory memory;
@@ -38,6 +45,7 @@ int session_open(struct session *s, const char *command, const struct common *co
   struct ptv3_options options = {
       .threads = (int)(common->threads > 4096 ? 4096 : common->threads),
       .memory = common->memory,
+      .info = on_info,
       .warn = on_warning,
       .progress = on_progress,
       .user = s};

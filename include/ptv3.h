@@ -52,7 +52,11 @@ PTV3_API bool ptv3_build_info(int index, const char **name, char *value, int siz
 
 struct ptv3_options {
   int threads;    /* 0: every processor the process may use */
-  int64_t memory; /* budget in bytes for everything the library allocates; 0: none */
+  int64_t memory; /* budget in bytes for everything the library allocates; 0: what the system
+                     and the process's control group have available, less a margin */
+  /* Called with one line on a choice that was made, such as smaller tiles for the sake of the
+   * budget; NULL: not told. */
+  void (*info)(void *user, const char *message);
   /* Called with one-line warnings (UTF-8, no line end); NULL: they are dropped. */
   void (*warn)(void *user, const char *message);
   /* Called now and then with the thing being done and how far it is (total 0: unknown), on
@@ -69,7 +73,7 @@ PTV3_API void ptv3_context_free(struct ptv3_context *ctx);
 
 /* Memory of a context, in bytes. */
 struct ptv3_memory {
-  int64_t limit; /* 0: none */
+  int64_t limit;
   int64_t used;
   int64_t peak; /* largest value of used so far */
 };

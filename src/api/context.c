@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "meminfo.h"
+
 int pt_api_null(const char *function, const char *argument, struct ptv3_error *err) {
   return pt_fail(err, PTV3_INVALID, "%s: '%s' is NULL", function, argument);
 }
@@ -20,7 +22,8 @@ int ptv3_context_create(const struct ptv3_options *options, struct ptv3_context 
   /* The one block that no budget counts: it holds the budget. */
   struct ptv3_context *ctx = malloc(sizeof *ctx);
   if (!ctx) return pt_fail(err, PTV3_NO_MEMORY, "the system has no memory for a context");
-  pt_env_init(&ctx->env, o.threads, o.memory);
+  pt_env_init(&ctx->env, o.threads, o.memory ? o.memory : pt_memory_default());
+  ctx->env.info = o.info;
   ctx->env.warn = o.warn;
   ctx->env.progress = o.progress;
   ctx->env.user = o.user;
@@ -33,7 +36,7 @@ void ptv3_context_free(struct ptv3_context *ctx) { free(ctx); }
 void ptv3_context_memory(const struct ptv3_context *ctx, struct ptv3_memory *memory) {
   const struct pt_mem *m = &ctx->env.mem;
   *memory = (struct ptv3_memory){
-      .limit = m->limit == INT64_MAX ? 0 : m->limit, .used = m->used, .peak = m->peak};
+      .limit = m->limit, .used = m->used, .peak = m->peak};
 }
 
 bool ptv3_context_memory_of(const struct ptv3_context *ctx, int index, const char **name,

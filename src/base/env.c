@@ -22,6 +22,16 @@ void pt_warn(struct pt_env *env, const char *fmt, ...) {
   env->warn(env->user, text);
 }
 
+void pt_info(struct pt_env *env, const char *fmt, ...) {
+  if (!env->info) return;
+  char text[600];
+  va_list ap;
+  va_start(ap, fmt);
+  vsnprintf(text, sizeof text, fmt, ap);
+  va_end(ap);
+  env->info(env->user, text);
+}
+
 int pt_progress(struct pt_env *env, const char *what, int64_t done, int64_t total,
                 struct ptv3_error *err) {
   if (!env->progress || env->progress(env->user, what, done, total)) return PTV3_OK;

@@ -12,6 +12,8 @@ struct pt_env {
   struct pt_mem mem;
   int threads;                                   /* >= 1 */
   void (*warn)(void *user, const char *message); /* NULL: warnings are dropped */
+  /* One line on a choice that was made (not a problem); NULL: dropped. */
+  void (*info)(void *user, const char *message);
   /* done of total units of the thing named; NULL: no progress wanted. Returns false to
    * stop: the running call then ends with PTV3_CANCELLED. */
   bool (*progress)(void *user, const char *what, int64_t done, int64_t total);
@@ -23,6 +25,9 @@ void pt_env_init(struct pt_env *env, int threads, int64_t memory);
 
 /* Formats a warning and hands it to env->warn. */
 void pt_warn(struct pt_env *env, const char *fmt, ...) PT_PRINTF(2, 3);
+
+/* The same for env->info. */
+void pt_info(struct pt_env *env, const char *fmt, ...) PT_PRINTF(2, 3);
 
 /* Reports progress; PTV3_CANCELLED with err filled when the caller wants to stop. */
 int pt_progress(struct pt_env *env, const char *what, int64_t done, int64_t total,

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "fit.h"
+
 static double now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -43,13 +45,17 @@ static int run(struct pt_env *env, const struct pt_model *m, const struct pt_bat
                const struct pt_structure *s, struct pt_network *net,
                const struct pt_forward *opt, float *logits, struct ptv3_error *err) {
   struct pt_plan *p = &net->plan;
+  int status = pt_fit(env, p, err);
+  if (status) return status;
   char *arena = pt_alloc(&env->mem, p->arena, 1, PT_MEM_ARENA, err);
   if (!arena) return err->status;
   float *in = (float *)(void *)(arena + p->tensor[net->input].offset);
   const float *out = (const float *)(void *)(arena + p->tensor[net->logits].offset);
   permute_in(in, batch->feat, s->input, batch->n, m->cfg.in_channels);
   if (opt->begin) opt->begin(opt->user, s);
-  int status = pt_plan_run(p, env, arena, opt->observe, opt->user, err);
+  env->mem.sealed = true; /* everything there is to allocate is allocated */
+  status = pt_plan_run(p, env, arena, opt->observe, opt->user, err);
+  env->mem.sealed = false;
   if (!status) permute_out(logits, out, s->input, batch->n, m->cfg.classes);
   for (int op = 0; op < PT_OPS && opt->seconds; op++) opt->seconds[op] += p->seconds[op];
   pt_free(&env->mem, arena);

@@ -69,10 +69,16 @@ int pt_plan_layout(struct pt_plan *p, int keep, struct ptv3_error *err) {
   }
   pt_free(p->mem, list);
 
+  pt_plan_scratch(p, p->tile, p->threads);
+  return PTV3_OK;
+}
+
+void pt_plan_scratch(struct pt_plan *p, int tile, int threads) {
+  p->tile = tile;
+  p->threads = threads;
   p->scratch = 0;
   for (int64_t s = 0; s < p->steps; s++)
-    p->scratch = pt_max(p->scratch, scratch_of(p->kernels, &p->step[s], p->tile));
+    p->scratch = pt_max(p->scratch, scratch_of(p->kernels, &p->step[s], tile));
   p->scratch = pt_round_up(p->scratch, 64);
-  p->arena = p->features + p->threads * p->scratch;
-  return PTV3_OK;
+  p->arena = p->features + threads * p->scratch;
 }

@@ -90,6 +90,9 @@ void pt_bind(struct pt_step *s, size_t field, int tensor);
 /* Lifetimes, offsets, scratch. `keep` is read after the last step (the result), or -1. */
 int pt_plan_layout(struct pt_plan *p, int keep, struct ptv3_error *err);
 
+/* Changes tile and threads of a plan that is laid out: only its scratch depends on them. */
+void pt_plan_scratch(struct pt_plan *p, int tile, int threads);
+
 /* Called after each step of a run; data is the step's result [rows, channels]. */
 typedef void pt_observer(void *user, const struct pt_step *step, const float *data,
                          int64_t rows, int channels);

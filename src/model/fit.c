@@ -1,0 +1,44 @@
+/* fit.c - see fit.h. */
+#include "fit.h"
+
+#include <stdio.h>
+
+#include "size.h"
+
+/* What the allocator adds to a block (mem.c). */
+#define BLOCK_HEAD 128
+
+static int64_t total(const struct pt_env *env, const struct pt_plan *p) {
+  return env->mem.used + p->arena + BLOCK_HEAD;
+}
+
+static int refuse(struct pt_env *env, const struct pt_plan *p, struct ptv3_error *err) {
+  char need[24], have[24], part[PT_MEM_COUNT][24], list[200] = "";
+  size_t at = 0;
+  for (int c = 0; c < PT_MEM_COUNT; c++) {
+    int64_t bytes = env->mem.cat[c];
+    if (c == PT_MEM_ARENA) bytes = p->arena;
+    if (bytes * 20 < total(env, p)) continue; /* below a twentieth: not what matters */
+    at += (size_t)snprintf(list + at, sizeof list - at, "%s%s %s", at ? ", " : "",
+                           pt_memcat_text((enum pt_memcat)c), pt_bytes_text(bytes, part[c]));
+    if (at >= sizeof list) break;
+  }
+  return pt_fail(err, PTV3_BUDGET, "needs a memory budget of at least %s, has %s (%s)",
+                 pt_bytes_text(total(env, p), need), pt_bytes_text(env->mem.limit, have), list);
+}
+
+int pt_fit(struct pt_env *env, struct pt_plan *p, struct ptv3_error *err) {
+  static const int tile[] = {0, 128, 64, 32, 16};
+  int threads = p->threads, wish = p->tile;
+  for (; p->threads >= 1; p->threads -= p->threads > 1 ? p->threads / 2 : 1)
+    for (size_t i = 0; i < sizeof tile / sizeof *tile; i++) {
+      pt_plan_scratch(p, i ? tile[i] : wish, p->threads);
+      if (total(env, p) > env->mem.limit) continue;
+      if (i || p->threads < threads)
+        pt_info(env, "to fit the budget: tiles of %d rows, %d thread%s", p->tile, p->threads,
+                p->threads == 1 ? "" : "s");
+      return PTV3_OK;
+    }
+  pt_plan_scratch(p, tile[sizeof tile / sizeof *tile - 1], 1);
+  return refuse(env, p, err);
+}
