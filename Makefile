@@ -20,7 +20,7 @@ FUZZ_SECONDS ?= 60
 
 VERSION   := 0.1.0
 SOVERSION := 0
-WARN    := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Wno-unknown-pragmas
+WARN    := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wvla -Wpointer-arith -Wno-unknown-pragmas
 PKGS    := zlib jansson libpng
 CFLAGS  += -std=c11 $(OPT) $(WARN) $(SAN) -fPIC -fopenmp -fvisibility=hidden -ffp-contract=off \
            -D_POSIX_C_SOURCE=200809L -DPTV3_VERSION='"$(VERSION)"' -Iinclude
@@ -55,14 +55,15 @@ see     = $(foreach l,$(SEE_$(1)),$(patsubst %,-iquote %,$(patsubst %/,%,$(call 
 
 ARCH := $(shell uname -m)
 ifeq ($(ARCH),x86_64)
-ISAS := generic avx2 avx512
+ISAS := generic avx2 avx512 avx512bf16
 else
 ISAS := generic
 endif
 ISA_generic := -DPT_ISA=generic
 ISA_avx2    := -DPT_ISA=avx2 -mavx2 -mfma -mf16c
 ISA_avx512  := -DPT_ISA=avx512 -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl \
-               -mavx512bf16 -mprefer-vector-width=512
+               -mprefer-vector-width=512
+ISA_avx512bf16 := $(subst avx512 ,avx512bf16 ,$(ISA_avx512)) -mavx512bf16
 
 # src/kernels/*_check.c belong to the kernel harness, not to the library.
 SRC       := $(filter-out %_check.c,$(sort $(wildcard src/*/*.c src/*/*/*.c)))

@@ -39,7 +39,7 @@ typedef void gemm_fn(int64_t, struct pt_src, const struct pt_mat *, struct pt_ds
                      enum pt_gemm_init, const float *);
 gemm_fn pt_gemm_generic;
 #if defined(__x86_64__)
-gemm_fn pt_gemm_avx2, pt_gemm_avx512;
+gemm_fn pt_gemm_avx2, pt_gemm_avx512, pt_gemm_avx512bf16;
 
 /* GFLOP/s of 16 independent chains of multiply-adds: the most one core can do. */
 __attribute__((target("avx512f"))) static double peak_avx512(void) {
@@ -118,8 +118,8 @@ static void bench_gemm(gemm_fn *gemm) {
     for (int r = 0; r < 5; r++) {
       double ours, theirs = 0.0, work = 2e-9 * rows[r] * k * n;
       const int times = 1 + (int)(2e-2 / work); /* a clock reading takes a while itself */
-      TYPICAL(ours, for (int i = 0; i < times; i++)
-                        gemm(rows[r], pt_src(a, k), &b, pt_dst(c, n), PT_GEMM_BIAS, bias));
+      TYPICAL(ours, for (int i = 0; i < times; i++) gemm(rows[r], pt_src(a, PT_F32, k), &b,
+                                                         pt_dst(c, n), PT_GEMM_BIAS, bias));
       if (dnnl)
         TYPICAL(theirs, for (int i = 0; i < times; i++)
                             dnnl('N', 'N', rows[r], n, k, 1, a, k, plain, n, 0, c, n));
@@ -203,19 +203,45 @@ static void bench_level(const struct run *r, const struct level *l, int c, int u
   float *w1, *w2, *conv, *x = made_floats(n * c, 0, 1), *y = made_floats(n * c, 0, 1);
   float *up = made_floats(m * up_c, 0, 1), *v = made_floats(4 * up_c, 1, 0.1f);
   struct pt_mat a1 = made_mat(1, c, 4 * c, &w1), a2 = made_mat(1, 4 * c, c, &w2);
-  made_mat(27, c, c, &conv);
-  struct pt_mlp mlp = {n, c, 4 * c, x, NULL, true, v, v, a1, v, a2, v};
+  struct pt_mlp mlp = {.n = n,
+                       .c = c,
+                       .hidden = 4 * c,
+                       .x = x,
+                       .pre_norm = true,
+                       .gamma = v,
+                       .beta = v,
+                       .w1 = a1,
+                       .b1 = v,
+                       .w2 = a2,
+                       .b2 = v};
   TIME(r, mlp, &mlp, n, 16.0 * (double)n * c * c);
-  struct pt_mat lin = {w1, c, c};
-  struct pt_cpe cpe = {&l->cloud.vox, n, c, y, y, NULL, NULL, x, conv, v, lin, v, v, v};
+  struct pt_mat lin = {w1, c, c, PT_F32};
+  struct pt_cpe cpe = {.vox = &l->cloud.vox,
+                       .n = n,
+                       .c = c,
+                       .in = y,
+                       .res = y,
+                       .out = x,
+                       .conv_w = made_mat(27, c, c, &conv),
+                       .conv_bias = v,
+                       .w = lin,
+                       .bias = v,
+                       .gamma = v,
+                       .beta = v};
   const bool convs = !r->only || !strcmp(r->only, "cpe") || !strcmp(r->only, "embed");
   const int64_t p3 = convs ? pairs(&l->cloud.vox, 1) : 0;
   TIME(r, cpe, &cpe, n, 2.0 * c * c * (double)(p3 + n));
   if (c == 32) {
     const int64_t p5 = convs ? pairs(&l->cloud.vox, 2) : 0;
     float *w5;
-    made_mat(125, 6, c, &w5);
-    struct pt_embed embed = {&l->cloud.vox, n, 6, c, y, w5, v, x};
+    struct pt_embed embed = {.vox = &l->cloud.vox,
+                             .n = n,
+                             .in = 6,
+                             .c = c,
+                             .x = y,
+                             .w = made_mat(125, 6, c, &w5),
+                             .bias = v,
+                             .out = x};
     TIME(r, embed, &embed, n, 12.0 * c * (double)p5);
     if (convs)
       printf("        neighbours a voxel: %.1f of 27, %.1f of 125; voxels a block %.1f\n",
@@ -224,14 +250,32 @@ static void bench_level(const struct run *r, const struct level *l, int c, int u
     struct pt_head head = {.n = n, .sources = 1, .classes = 13, .bias = v, .out = x};
     head.src[0].x = y;
     head.src[0].c = c;
-    head.w = (struct pt_mat){w1, c, 13};
+    head.w = (struct pt_mat){w1, c, 13, PT_F32};
     TIME(r, head, &head, n, 26.0 * (double)n * c);
     free(w5);
   }
-  struct pt_mat grow = {w1, c, up_c};
-  struct pt_pool pool = {n, m, c, up_c, y, l->start, NULL, up, grow, v, v, v};
+  struct pt_mat grow = {w1, c, up_c, PT_F32};
+  struct pt_pool pool = {.n = n,
+                         .m = m,
+                         .in = c,
+                         .c = up_c,
+                         .x = y,
+                         .start = l->start,
+                         .out = up,
+                         .w = grow,
+                         .bias = v,
+                         .g = v,
+                         .shift = v};
   TIME(r, pool, &pool, n, 2.0 * (double)n * c * up_c);
-  struct pt_unpool unpool = {n, c, c, y, up, l->cluster, x, lin, v};
+  struct pt_unpool unpool = {.n = n,
+                             .in = c,
+                             .c = c,
+                             .x = y,
+                             .up = up,
+                             .cluster = l->cluster,
+                             .out = x,
+                             .w = lin,
+                             .bias = v};
   TIME(r, unpool, &unpool, n, 2.0 * (double)n * c * c);
   free(w1), free(w2), free(conv), free(x), free(y), free(up), free(v);
 }
@@ -268,6 +312,7 @@ int main(int argc, char **argv) {
 #if defined(__x86_64__)
   if (!strcmp(k->name, "avx2")) gemm = pt_gemm_avx2;
   if (!strcmp(k->name, "avx512")) gemm = pt_gemm_avx512;
+  if (!strcmp(k->name, "avx512bf16")) gemm = pt_gemm_avx512bf16;
 #endif
   if (!strcmp(what, "gemm") || !strcmp(what, "all")) {
     omp_set_num_threads(1);

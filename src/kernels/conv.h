@@ -12,16 +12,18 @@
 #include <stdint.h>
 
 #include "isa.h"
+#include "mat.h"
 #include "voxels.h"
 
 struct pt_conv {
   const struct pt_voxels *vox;
-  int size;          /* 3 or 5 */
-  int in, c;         /* channels in and out */
-  const float *x;    /* [n, in] */
-  const float *w;    /* size^3 packed matrices (in, c), one after the other */
-  const float *bias; /* [c] */
-  int cap;           /* rows a tile */
+  int size;           /* 3 or 5 */
+  int in, c;          /* channels in and out */
+  const void *x;      /* [n, in] */
+  enum pt_dtype type; /* of x */
+  struct pt_mat w;    /* (in, c), the first of size^3 one after the other */
+  const float *bias;  /* [c] */
+  int cap;            /* rows a tile */
 };
 
 /* What happens with a tile: where y goes ([rows, ld] for rows first ..), and what follows

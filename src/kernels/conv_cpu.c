@@ -67,15 +67,15 @@ PT_INLINE void list_rows(struct lists *l, const struct pt_conv *v, int64_t row, 
 static void flush(struct lists *l, const struct pt_conv *v, int64_t first, int rows,
                   const struct pt_conv_sink *sink, char *rest) {
   const int offsets = v->size * v->size * v->size, self = offsets / 2;
-  const int64_t size = pt_mat_size(v->in, v->c);
   float *y = sink->place(sink->op, first, rest);
-  struct pt_mat w = {v->w + self * size, v->in, v->c};
+  struct pt_mat w = pt_mat_tap(&v->w, self);
   PT_FN(pt_gemm)
-  (rows, pt_src(v->x + first * v->in, v->in), &w, pt_dst(y, sink->ld), PT_GEMM_BIAS, v->bias);
+  (rows, pt_src(pt_at(v->x, v->type, first * v->in), v->type, v->in), &w, pt_dst(y, sink->ld),
+   PT_GEMM_BIAS, v->bias);
   for (int k = 0; k < offsets; k++) {
     if (k == self || l->count[k] == 0) continue;
-    w.data = v->w + k * size;
-    struct pt_src in = {v->x, v->in, l->in + k * l->stride};
+    w = pt_mat_tap(&v->w, k);
+    struct pt_src in = {v->x, v->in, l->in + k * l->stride, v->type};
     struct pt_dst out = {y, sink->ld, l->out + k * l->stride};
     PT_FN(pt_gemm)(l->count[k], in, &w, out, PT_GEMM_ADD, NULL);
   }

@@ -1,6 +1,8 @@
 /* gemm.h - the matrix product all CPU kernels are built on: C = [0 | bias | C] + A B.
  *
- * B is packed (mat.h). The rows of A and C are reached through views, dense or by a list of
+ * A is float or bf16, B is packed (mat.h) as float or bf16, C is float. A of bf16 times B of
+ * float widens A, which is exact. B of bf16 wants A of bf16 and a processor with AVX-512 BF16.
+ * The rows of A and C are reached through views, dense or by a list of
  * row numbers, so that a gather (neighbours of a convolution, rows in curve order) and a
  * scatter with accumulation need no copies. One thread; no allocation.
  *
@@ -18,9 +20,10 @@
 
 /* Row i lies at base + (row ? row[i] : i) * ld. */
 struct pt_src {
-  const float *base;
-  int64_t ld; /* floats from one row to the next */
+  const void *base;
+  int64_t ld; /* numbers from one row to the next */
   const int32_t *row;
+  enum pt_dtype type; /* PT_F32 or PT_BF16 */
 };
 
 struct pt_dst {
@@ -41,8 +44,8 @@ void PT_FN(pt_gemm)(int64_t m, struct pt_src a, const struct pt_mat *b, struct p
 void PT_FN(pt_gemm_part)(int64_t m, struct pt_src a, const struct pt_mat *b, int k, int count,
                          struct pt_dst c, enum pt_gemm_init init, const float *bias);
 
-static inline struct pt_src pt_src(const float *base, int64_t ld) {
-  return (struct pt_src){base, ld, 0};
+static inline struct pt_src pt_src(const void *base, enum pt_dtype type, int64_t ld) {
+  return (struct pt_src){base, ld, 0, type};
 }
 static inline struct pt_dst pt_dst(float *base, int64_t ld) {
   return (struct pt_dst){base, ld, 0};

@@ -98,7 +98,7 @@ static void take_rows(struct block *t, const struct product *g, int64_t first, i
                       int col) {
   for (int i = 0; i < rows; i++) {
     int64_t r = first + i;
-    t->a[i] = g->a.base + (g->a.row ? g->a.row[r] : r) * g->a.ld + k;
+    t->a[i] = (const float *)g->a.base + (g->a.row ? g->a.row[r] : r) * g->a.ld + k;
     t->c[i] = g->c.base + (g->c.row ? g->c.row[r] : r) * g->c.ld + col;
   }
 }
@@ -161,7 +161,7 @@ void PT_FN(pt_gemm_part)(int64_t m, struct pt_src a, const struct pt_mat *b, int
     const int run = RUN_BYTES / (np * PT_PANEL * 4);
     for (int i = 0; i == 0 || i < count; i += run) {
       t.k = count - i < run ? count - i : run;
-      t.b = b->data + p * t.stride + (int64_t)(k + i) * PT_PANEL;
+      t.b = (const float *)b->data + p * t.stride + (int64_t)(k + i) * PT_PANEL;
       t.init = i ? PT_GEMM_ADD : init;
       t.bias = init == PT_GEMM_BIAS ? bias + p * PT_PANEL : 0;
       sweep(&t, &g, i, p * PT_PANEL, np);

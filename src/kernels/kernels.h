@@ -7,7 +7,10 @@
 #ifndef PT_KERNELS_H
 #define PT_KERNELS_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "dtype.h"
 
 struct pt_exec {
   int threads;            /* of the parallel loop, >= 1 */
@@ -24,13 +27,20 @@ struct pt_exec {
 #undef KERNEL
 
 struct pt_kernels {
-  const char *name; /* "ref", "generic", "avx2", "avx512" */
+  const char *name; /* "ref", "generic", "avx2", "avx512", "avx512bf16" */
+  bool bf16_mats;   /* ops on PT_BF16 features want PT_BF16 weights, else PT_F32 */
 #define KERNEL(op)                                            \
   void (*op)(const struct pt_##op *, const struct pt_exec *); \
   int64_t (*op##_scratch)(const struct pt_##op *, int tile);
 #include "kernels.def"
 #undef KERNEL
 };
+
+/* The type of the weights that ops of this table want for features of a type. (The stem's
+ * are PT_F32: its features are the input's.) */
+static inline enum pt_dtype pt_kernels_mat(const struct pt_kernels *k, enum pt_dtype features) {
+  return features == PT_BF16 && k->bf16_mats ? PT_BF16 : PT_F32;
+}
 
 /* All tables this processor can run, slowest first: "ref" is always [0]; *count is set. */
 const struct pt_kernels *const *pt_kernel_tables(int *count);

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <omp.h>
 
+#include "feature.h"
 #include "kernels.h"
 #include "vec.h"
 

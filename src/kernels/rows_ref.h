@@ -8,6 +8,7 @@
 #include <omp.h>
 #include <stddef.h>
 
+#include "feature.h"
 #include "kernels.h"
 #include "mat.h"
 
@@ -22,9 +23,10 @@ static inline double pt_ref_gelu(double v) {
   return 0.5 * v * (1.0 + erf(v * 0.70710678118654752));
 }
 
-/* dst[i] = src[i], c numbers. */
-static inline void pt_ref_widen(double *dst, const float *src, int c) {
-  for (int i = 0; i < c; i++) dst[i] = (double)src[i];
+/* Row r of a tensor [rows, c] as doubles. */
+static inline void pt_ref_row(double *dst, const void *x, enum pt_dtype type, int64_t r,
+                              int c) {
+  for (int i = 0; i < c; i++) dst[i] = (double)pt_get(x, type, r * c + i);
 }
 
 /* y[0 .. n-1] = x[0 .. k-1] W + bias. */

@@ -10,7 +10,9 @@
   int64_t pt_##op##_scratch_##v(const struct pt_##op *, int tile);
 #define ENTRY(op, v) .op = pt_##op##_##v, .op##_scratch = pt_##op##_scratch_##v,
 
-#define KERNEL(op) DECLARE(op, ref) DECLARE(op, generic) DECLARE(op, avx2) DECLARE(op, avx512)
+#define KERNEL(op) \
+  DECLARE(op, ref) \
+  DECLARE(op, generic) DECLARE(op, avx2) DECLARE(op, avx512) DECLARE(op, avx512bf16)
 #include "kernels.def"
 #undef KERNEL
 
@@ -39,6 +41,13 @@ static const struct pt_kernels table_avx512 = {
 #include "kernels.def"
 #undef KERNEL
 };
+static const struct pt_kernels table_avx512bf16 = {
+    .name = "avx512bf16",
+    .bf16_mats = true,
+#define KERNEL(op) ENTRY(op, avx512bf16)
+#include "kernels.def"
+#undef KERNEL
+};
 #endif
 
 const struct pt_kernels *const *pt_kernel_tables(int *count) {
@@ -48,10 +57,11 @@ const struct pt_kernels *const *pt_kernel_tables(int *count) {
 #if defined(__x86_64__)
     &table_avx2,
     &table_avx512,
+    &table_avx512bf16,
 #endif
   };
   struct pt_cpu cpu = pt_cpu_detect();
-  *count = 2 + cpu.avx2 + cpu.avx512;
+  *count = 2 + cpu.avx2 + cpu.avx512 + cpu.bf16;
   return all;
 }
 

@@ -90,10 +90,20 @@ static void fold_rows(const float *g, float *w, int rows, int64_t row) {
 
 /* ---- layers ---- */
 
+/* Room for `count` matrices one after the other. */
+static struct pt_mat mats(struct build *b, int count, int in, int out) {
+  int64_t bytes = count * pt_mat_size(in, out, PT_F32);
+  return (struct pt_mat){take(b, bytes / (int64_t)sizeof(float)), in, out, PT_F32};
+}
+
+static void pack(struct pt_mat m, const float *w, int64_t si, int64_t sj) {
+  pt_mat_pack((void *)(uintptr_t)m.data, m.type, w, m.k, m.n, si, sj);
+}
+
 /* Linear (out, in) packed; with a BatchNorm folded in where norm is given. */
 static struct pt_linear_weights linear(struct build *b, const char *name, int in, int out,
                                        bool bias, const char *norm) {
-  struct pt_linear_weights l = {{take(b, pt_mat_size(in, out)), in, out}, NULL, NULL, NULL};
+  struct pt_linear_weights l = {mats(b, 1, in, out), NULL, NULL, NULL};
   float *v = bias || norm ? take(b, out) : NULL;
   l.bias = v;
   struct batchnorm n = {0};
@@ -105,21 +115,20 @@ static struct pt_linear_weights linear(struct build *b, const char *name, int in
       fold_rows(n.g, b->temp, out, in);
       for (int o = 0; o < out; o++) v[o] = (float)((double)v[o] * n.g[o] + n.shift[o]);
     }
-    pt_mat_pack((float *)(uintptr_t)l.w.data, b->temp, in, out, 1, in);
+    pack(l.w, b->temp, 1, in);
   }
   return l;
 }
 
 /* Convolution (out, k, k, k, in) as k^3 packed matrices; scale [out] NULL or BatchNorm's g. */
-static const float *conv(struct build *b, const char *name, int taps, int in, int out,
-                         const float *scale) {
-  int64_t one = pt_mat_size(in, out);
-  float *w = take(b, taps * one);
-  if (!b->data) return NULL;
+static struct pt_mat conv(struct build *b, const char *name, int taps, int in, int out,
+                          const float *scale) {
+  struct pt_mat w = mats(b, taps, in, out);
+  if (!b->data) return w;
   get(b, name, "weight", b->temp);
   int64_t row = (int64_t)taps * in;
   if (scale) fold_rows(scale, b->temp, out, row);
-  for (int t = 0; t < taps; t++) pt_mat_pack(w + t * one, b->temp + t * in, in, out, 1, row);
+  for (int t = 0; t < taps; t++) pack(pt_mat_tap(&w, t), b->temp + t * in, 1, row);
   return w;
 }
 

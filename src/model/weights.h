@@ -12,7 +12,8 @@
 #define PT_MAX_BLOCKS 64 /* blocks a stage */
 
 struct pt_block_weights {
-  const float *conv_w, *conv_bias;
+  struct pt_mat conv_w; /* the first of 27 */
+  const float *conv_bias;
   struct pt_mat cpe_w;
   const float *cpe_bias, *cpe_gamma, *cpe_beta;
   const float *norm1_gamma, *norm1_beta;
@@ -31,9 +32,10 @@ struct pt_linear_weights {
 };
 
 struct pt_ptv3_weights {
-  float *data;  /* everything below points into this */
-  int64_t size; /* numbers */
-  const float *stem_w, *stem_bias;
+  float *data;          /* everything below points into this */
+  int64_t size;         /* numbers */
+  struct pt_mat stem_w; /* the first of 125 */
+  const float *stem_bias;
   struct pt_block_weights *enc[PT_MAX_STAGES], *dec[PT_MAX_STAGES]; /* [depth] */
   struct pt_linear_weights down[PT_MAX_STAGES]; /* [stages], from stage s-1 to s */
   struct pt_linear_weights up[PT_MAX_STAGES], skip[PT_MAX_STAGES]; /* [stages - 1] */

@@ -61,8 +61,8 @@ float *make_out(struct problem *p, int64_t count);
 float *make_inout(struct problem *p, int64_t count, float range);
 /* A packed (k, n) matrix with entries of variance 1 / k: outputs as large as inputs. */
 struct pt_mat make_mat(struct problem *p, int k, int n);
-/* count matrices (k, n) one after the other, of variance 1 / (k fan). */
-float *make_mats(struct problem *p, int count, int k, int n, double fan);
+/* count matrices (k, n) one after the other, of variance 1 / (k fan): the first. */
+struct pt_mat make_mats(struct problem *p, int count, int k, int n, double fan);
 int32_t *make_permutation(struct problem *p, int64_t n);
 /* count numbers in 0 .. below - 1. */
 int32_t *make_indices(struct problem *p, int64_t count, int64_t below);

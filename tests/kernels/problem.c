@@ -67,21 +67,21 @@ float *make_inout(struct problem *p, int64_t count, float range) {
   return (float *)(void *)b->data;
 }
 
-float *make_mats(struct problem *p, int count, int k, int n, double fan) {
-  int64_t size = pt_mat_size(k, n);
-  float *packed = make_in(p, count * size, sizeof(float));
+struct pt_mat make_mats(struct problem *p, int count, int k, int n, double fan) {
+  int64_t size = pt_mat_size(k, n, PT_F32);
+  char *packed = make_in(p, count, size);
   float *w = check_alloc((size_t)k * (size_t)n * sizeof(float));
   float range = (float)sqrt(3.0 / (k * fan));
   for (int m = 0; m < count; m++) {
     for (int64_t i = 0; i < (int64_t)k * n; i++) w[i] = draw_float(p, range);
-    pt_mat_pack(packed + m * size, w, k, n, n, 1);
+    pt_mat_pack(packed + m * size, PT_F32, w, k, n, n, 1);
   }
   free(w);
-  return packed;
+  return (struct pt_mat){packed, k, n, PT_F32};
 }
 
 struct pt_mat make_mat(struct problem *p, int k, int n) {
-  return (struct pt_mat){make_mats(p, 1, k, n, 1.0), k, n};
+  return make_mats(p, 1, k, n, 1.0);
 }
 
 int32_t *make_permutation(struct problem *p, int64_t n) {

@@ -62,9 +62,9 @@ static double *linear(struct refcase *c, const float *x, int64_t n, int in, int 
 /* ---- weights ---- */
 
 static struct pt_mat pack(struct refcase *c, const float *w, int in, int out) {
-  float *p = ref_alloc(c, pt_mat_size(in, out), sizeof *p);
-  pt_mat_pack(p, w, in, out, 1, in);
-  return (struct pt_mat){p, in, out};
+  void *p = ref_alloc(c, pt_mat_size(in, out, PT_F32), 1);
+  pt_mat_pack(p, PT_F32, w, in, out, 1, in);
+  return (struct pt_mat){p, in, out, PT_F32};
 }
 
 static struct pt_mat identity(struct refcase *c, int n) {
@@ -80,20 +80,22 @@ static float *filled(struct refcase *c, int64_t n, float v) {
 }
 
 /* Weight (out, k, k, k, in) as packed taps of a side-`side` kernel with k in its middle. */
-static float *pack_conv(struct refcase *c, const float *w, int k, int side, int in, int out,
-                        const float *scale) {
-  int64_t one = pt_mat_size(in, out), row = (int64_t)k * k * k * in;
+static struct pt_mat pack_conv(struct refcase *c, const float *w, int k, int side, int in,
+                               int out, const float *scale) {
+  int64_t one = pt_mat_size(in, out, PT_F32), row = (int64_t)k * k * k * in;
   int m = (side - k) / 2;
-  float *p = filled(c, side * side * side * one, 0);
+  float *p = filled(c, side * side * side * one / (int64_t)sizeof *p, 0);
+  struct pt_mat first = {p, in, out, PT_F32};
   float *tap = ref_alloc(c, (int64_t)in * out, sizeof *tap);
   for (int t = 0; t < k * k * k; t++) {
     int x = t / (k * k) + m, y = t / k % k + m, z = t % k + m;
     for (int o = 0; o < out; o++)
       for (int i = 0; i < in; i++)
         tap[o * in + i] = w[o * row + t * in + i] * (scale ? scale[o] : 1);
-    pt_mat_pack(p + ((x * side + y) * side + z) * one, tap, in, out, 1, in);
+    struct pt_mat at = pt_mat_tap(&first, (x * side + y) * side + z);
+    pt_mat_pack((void *)(uintptr_t)at.data, PT_F32, tap, in, out, 1, in);
   }
-  return p;
+  return first;
 }
 
 /* ---- running one kernel ---- */
@@ -171,7 +173,7 @@ static float *from_rows(struct refcase *c, const struct points *p, const float *
 /* ---- convolutions ---- */
 
 static float *run_embed(struct refcase *c, const struct points *p, const float *x, int in,
-                        int out, const float *w, const float *bias) {
+                        int out, struct pt_mat w, const float *bias) {
   float *y = ref_alloc(c, p->n * out, 4);
   struct pt_embed a = {.vox = &p->s.stage[0].vox,
                        .n = p->n,

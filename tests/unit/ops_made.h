@@ -41,13 +41,14 @@ static inline float *made_floats(int64_t n, float centre, float scale) {
 static inline struct pt_mat made_mat(int count, int k, int n, float **data) {
   const float a = sqrtf(3.0f / (float)k);
   float *w = made_floats((int64_t)k * n, 0.0f, a);
-  *data = made_room(count * pt_mat_size(k, n) * (int64_t)sizeof(float));
+  const struct pt_mat first = {made_room(count * pt_mat_size(k, n, PT_F32)), k, n, PT_F32};
+  *data = (float *)(uintptr_t)first.data;
   for (int i = 0; i < count; i++) {
     for (int64_t j = 0; j < (int64_t)k * n; j++) w[j] = a * made_float();
-    pt_mat_pack(*data + i * pt_mat_size(k, n), w, k, n, n, 1);
+    pt_mat_pack((void *)(uintptr_t)pt_mat_tap(&first, i).data, PT_F32, w, k, n, n, 1);
   }
   free(w);
-  return (struct pt_mat){*data, k, n};
+  return first;
 }
 
 struct made_voxel {

@@ -33,9 +33,9 @@ static float *fill(float **at, int64_t count, float value) {
 }
 
 static struct pt_mat packed(float **at, const float *w, int in, int out) {
-  struct pt_mat m = {*at, in, out};
-  pt_mat_pack(*at, w, in, out, 1, in);
-  *at += pt_mat_size(in, out);
+  struct pt_mat m = {*at, in, out, PT_F32};
+  pt_mat_pack(*at, PT_F32, w, in, out, 1, in);
+  *at += pt_mat_size(in, out, PT_F32) / (int64_t)sizeof **at;
   return m;
 }
 

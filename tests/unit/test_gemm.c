@@ -81,20 +81,20 @@ static void check(const struct version *v, int m, int k, int n, enum pt_gemm_ini
                   bool lists) {
   const int lda = k + 3, ldc = n + ROOM, rows = m + 4;
   float *a = some((int64_t)rows * lda), *w = some((int64_t)k * n), *bias = some(n);
-  float *packed = some(pt_mat_size(k, n)), *c = some((int64_t)rows * ldc + 64);
+  float *packed = some(pt_mat_size(k, n, PT_F32) / 4), *c = some((int64_t)rows * ldc + 64);
   float *before = some((int64_t)rows * ldc + 64);
   int32_t *ai = malloc((size_t)(m + 1) * sizeof *ai),
           *ci = malloc((size_t)(m + 1) * sizeof *ci);
   for (int i = 0; i < m; i++) ai[i] = (i * 7 + 3) % rows;
   for (int i = 0; i < m; i++) ci[i] = rows - 1 - i;
-  pt_mat_pack(packed, w, k, n, n, 1);
+  pt_mat_pack(packed, PT_F32, w, k, n, n, 1);
   memcpy(before, c, ((size_t)rows * (size_t)ldc + 64) * sizeof *c);
-  struct pt_mat b = {packed, k, n};
-  struct pt_src src = {a, lda, lists ? ai : NULL};
+  struct pt_mat b = {packed, k, n, PT_F32};
+  struct pt_src src = {a, lda, lists ? ai : NULL, PT_F32};
   struct pt_dst dst = {c, ldc, lists ? ci : NULL};
   if (k > 4 && m % 2) {
     v->part(m, src, &b, 0, k / 3, dst, init, bias);
-    src.base += k / 3;
+    src.base = a + k / 3;
     v->part(m, src, &b, k / 3, k - k / 3, dst, PT_GEMM_ADD, NULL);
   } else {
     v->gemm(m, src, &b, dst, init, bias);

@@ -169,15 +169,15 @@ static void unpool_case(int64_t n, int in, int c, bool with_up) {
   int32_t *cluster = made_room(n * 4);
   for (int64_t i = 0; i < n; i++) cluster[i] = (int32_t)(made_bits() % (uint64_t)m);
   struct output o = output_of(n * c, NULL);
-  struct pt_unpool a = {n,
-                        in,
-                        c,
-                        x,
-                        with_up ? up : NULL,
-                        with_up ? cluster : NULL,
-                        o.out,
-                        made_mat(1, in, c, &w),
-                        bias};
+  struct pt_unpool a = {.n = n,
+                        .in = in,
+                        .c = c,
+                        .x = x,
+                        .up = with_up ? up : NULL,
+                        .cluster = with_up ? cluster : NULL,
+                        .out = o.out,
+                        .w = made_mat(1, in, c, &w),
+                        .bias = bias};
   check_op(&op_unpool, &a, &o, 2e-6 + 2e-7 * sqrt((double)in));
   free(w), free(x), free(up), free(bias), free(cluster), free(o.out);
 }
@@ -285,7 +285,6 @@ static void cpe_case(const struct made_cloud *cloud, int c, int mode) {
   int32_t *cluster = made_room(n * 4);
   for (int64_t i = 0; i < n; i++) cluster[i] = (int32_t)(i / 4);
   struct output o = output_of(n * c, mode == 1 ? res : NULL);
-  made_mat(27, c, c, &conv_w);
   struct pt_cpe a = {.vox = &cloud->vox,
                      .n = n,
                      .c = c,
@@ -296,7 +295,7 @@ static void cpe_case(const struct made_cloud *cloud, int c, int mode) {
                                         : res,
                      .up = mode ? up : NULL,
                      .cluster = cluster,
-                     .conv_w = conv_w,
+                     .conv_w = made_mat(27, c, c, &conv_w),
                      .conv_bias = cb,
                      .bias = bias,
                      .gamma = gamma,
@@ -321,8 +320,14 @@ static void embed_case(const struct made_cloud *cloud, int in, int c) {
   const int64_t n = cloud->vox.n;
   float *w, *x = made_floats(n * in, 0.0f, 1.0f), *bias = made_floats(c, 0.0f, 0.2f);
   struct output o = output_of(n * c, NULL);
-  made_mat(125, in, c, &w);
-  struct pt_embed a = {&cloud->vox, n, in, c, x, w, bias, o.out};
+  struct pt_embed a = {.vox = &cloud->vox,
+                       .n = n,
+                       .in = in,
+                       .c = c,
+                       .x = x,
+                       .w = made_mat(125, in, c, &w),
+                       .bias = bias,
+                       .out = o.out};
   check_op(&op_embed, &a, &o, 1e-5);
   free(w), free(x), free(bias), free(o.out);
 }
@@ -348,8 +353,14 @@ static void test_same_place(void **state) {
   made_index(&cloud, memset(made_room(N * 12), 0, N * 12), offset, 1);
   float *w, *x = made_floats(N * C, 0.0f, 1.0f), *bias = made_floats(C, 0.0f, 0.2f);
   struct output o = output_of(N * C, NULL);
-  made_mat(125, C, C, &w);
-  struct pt_embed a = {&cloud.vox, N, C, C, x, w, bias, o.out};
+  struct pt_embed a = {.vox = &cloud.vox,
+                       .n = N,
+                       .in = C,
+                       .c = C,
+                       .x = x,
+                       .w = made_mat(125, C, C, &w),
+                       .bias = bias,
+                       .out = o.out};
   struct pt_cpu cpu = pt_cpu_detect();
   for (int v = 1; v < 2 + cpu.avx2 + cpu.avx512; v++) {
     run_once(&op_embed, v, &a, &o, 2, 1000);
@@ -395,7 +406,8 @@ static void test_gelu(void **state) {
   enum { N = 1 << 18 };
   float *x = made_room(N * 4), w[16] __attribute__((aligned(64))) = {1.0f}, zero = 0.0f;
   struct output o = output_of(N, NULL);
-  struct pt_unpool a = {N, 1, 1, x, NULL, NULL, o.out, {w, 1, 1}, &zero};
+  struct pt_unpool a = {
+      .n = N, .in = 1, .c = 1, .x = x, .out = o.out, .w = {w, 1, 1, PT_F32}, .bias = &zero};
   for (int i = 0; i < N; i++) {
     uint32_t bits = (uint32_t)i << 14 | (made_bits() & 0x3fff);
     memcpy(x + i, &bits, 4);

@@ -31,7 +31,8 @@ struct pt_attention {
   int clouds;
   const int64_t *offset; /* [clouds + 1] first position (= first row) of each cloud */
   const int32_t *order;  /* [n] row at each position, or NULL: position p is row p */
-  float *x;              /* [n, c] in and out */
+  enum pt_dtype type;    /* of x: PT_F32 or PT_BF16 */
+  void *x;               /* [n, c] in and out */
   bool pre_norm;
   const float *gamma, *beta; /* [c] */
   struct pt_mat qkv;         /* (c, 3c) */

@@ -124,7 +124,8 @@ static void share(const struct work *w, int64_t n, int64_t *from, int64_t *to) {
 static void columns(const struct work *w, int64_t m, struct pt_src src, int col, int n,
                     float *dst) {
   const struct pt_attention *a = w->a;
-  struct pt_mat b = {a->qkv.data + (int64_t)col * a->c, a->c, n};
+  const int64_t at = col / PT_PANEL * pt_mat_panel(a->c, a->qkv.type);
+  struct pt_mat b = {(const char *)a->qkv.data + at, a->c, n, a->qkv.type};
   const float *bias = a->qkv_bias ? a->qkv_bias + col : NULL;
   PT_FN(pt_gemm)(m, src, &b, pt_dst(dst, w->z.ld), bias ? PT_GEMM_BIAS : PT_GEMM_ZERO, bias);
 }
@@ -152,16 +153,16 @@ static struct pt_src input_rows(const struct work *w, bool first_time, int64_t t
   const struct pt_attention *a = w->a;
   int64_t first = w->p.first + t;
   if (!a->pre_norm) {
-    if (a->order) return (struct pt_src){a->x, a->c, a->order + first};
-    return pt_src(a->x + first * a->c, a->c);
+    if (a->order) return (struct pt_src){a->x, a->c, a->order + first, a->type};
+    return pt_src(pt_at(a->x, a->type, first * a->c), a->type, a->c);
   }
   int64_t ld = pt_row_ld(a->c);
   for (int64_t i = 0; i < m; i++) {
-    const float *x = a->x + pt_patch_row(a, first + i) * a->c;
+    const float *x = (const float *)a->x + pt_patch_row(a, first + i) * a->c;
     if (first_time) w->norm[t + i] = pt_row_norm(x, a->c);
     pt_normalise_row(w->rows + i * ld, x, a->c, a->gamma, a->beta, w->norm[t + i]);
   }
-  return pt_src(w->rows, ld);
+  return pt_src(w->rows, PT_F32, ld);
 }
 
 /* The last block of keys may pass the end of the patch: numbers there must be finite. */
@@ -249,10 +250,10 @@ static void project(const struct work *w) {
   for (int64_t t = first + from; t < first + to; t += w->z.tile) {
     int64_t m = first + to - t < w->z.tile ? first + to - t : w->z.tile;
     PT_FN(pt_gemm)
-    (m, pt_src(w->attend + t * a->c, a->c), &a->proj, pt_dst(w->rows, ld), PT_GEMM_BIAS,
+    (m, pt_src(w->attend + t * a->c, PT_F32, a->c), &a->proj, pt_dst(w->rows, ld), PT_GEMM_BIAS,
      a->proj_bias);
     for (int64_t i = 0; i < m; i++) {
-      float *x = a->x + pt_patch_row(a, w->p.first + t + i) * a->c;
+      float *x = (float *)a->x + pt_patch_row(a, w->p.first + t + i) * a->c;
       pt_add_row(x, w->rows + i * ld, a->c);
       if (!a->pre_norm) pt_layernorm_row(x, x, a->c, a->gamma, a->beta);
     }

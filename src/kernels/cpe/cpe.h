@@ -12,6 +12,7 @@
 #ifndef PT_CPE_H
 #define PT_CPE_H
 
+#include "dtype.h"
 #include "mat.h"
 #include "voxels.h"
 
@@ -19,12 +20,13 @@ struct pt_cpe {
   const struct pt_voxels *vox;
   int64_t n;              /* rows = vox->n */
   int c;                  /* channels */
-  const float *in;        /* [n, c] input of the convolution */
-  const float *res;       /* [n, c] residual; in, or another buffer */
-  const float *up;        /* [m, c] or NULL */
+  enum pt_dtype type;     /* of in, res, up, out: PT_F32 or PT_BF16 */
+  const void *in;         /* [n, c] input of the convolution */
+  const void *res;        /* [n, c] residual; in, or another buffer */
+  const void *up;         /* [m, c] or NULL */
   const int32_t *cluster; /* [n] row of up, or NULL */
-  float *out;             /* [n, c]; may be res, never in (neighbours are still to be read) */
-  const float *conv_w;    /* 27 packed matrices (c, c), one after the other */
+  void *out;              /* [n, c]; may be res, never in (neighbours are still to be read) */
+  struct pt_mat conv_w;   /* (c, c), the first of 27 one after the other */
   const float *conv_bias; /* [c] */
   struct pt_mat w;        /* (c, c) */
   const float *bias;      /* [c] */

@@ -18,7 +18,7 @@ static int wished_rows(const struct pt_cpe *a) { return a->c <= 256 ? 384 : 512;
 
 static struct pt_conv conv_of(const struct pt_cpe *a, int tile) {
   const int cap = (int)pt_rows_at_most(a->n, tile > 0 ? tile : wished_rows(a));
-  return (struct pt_conv){a->vox, 3, a->c, a->c, a->in, a->conv_w, a->conv_bias, cap};
+  return (struct pt_conv){a->vox, 3, a->c, a->c, a->in, a->type, a->conv_w, a->conv_bias, cap};
 }
 
 int64_t PT_FN(pt_cpe_scratch)(const struct pt_cpe *a, int tile) {
@@ -34,9 +34,9 @@ static float *place(const void *op, int64_t first, char *scratch) {
 
 /* out[r] = (res[r] + up[cluster[r]]) + LayerNorm(z). z is used up. */
 static void finish_row(const struct pt_cpe *a, int64_t r, float *z) {
-  const float *res = a->res + r * a->c;
-  const float *up = a->up ? a->up + (int64_t)a->cluster[r] * a->c : NULL;
-  float *out = a->out + r * a->c;
+  const float *res = (const float *)a->res + r * a->c;
+  const float *up = a->up ? (const float *)a->up + (int64_t)a->cluster[r] * a->c : NULL;
+  float *out = (float *)a->out + r * a->c;
   pt_layernorm_row(z, z, a->c, a->gamma, a->beta);
   for (int i = 0; i < a->c; i += PT_VW) {
     const int n = a->c - i;
@@ -52,7 +52,8 @@ static void done(const void *op, int64_t first, int rows, float *y, char *scratc
   float *z = (float *)scratch;
   for (int p = 0; p < rows; p += PART_ROWS) {
     const int part = rows - p < PART_ROWS ? rows - p : PART_ROWS;
-    PT_FN(pt_gemm)(part, pt_src(y + p * ld, ld), &a->w, pt_dst(z, ld), PT_GEMM_BIAS, a->bias);
+    PT_FN(pt_gemm)
+    (part, pt_src(y + p * ld, PT_F32, ld), &a->w, pt_dst(z, ld), PT_GEMM_BIAS, a->bias);
     for (int i = 0; i < part; i++) finish_row(a, first + p + i, z + i * ld);
   }
 }

@@ -18,27 +18,30 @@ int64_t pt_cpe_scratch_ref(const struct pt_cpe *a, int tile) {
 static void convolve(const struct pt_cpe *a, int64_t r, const int32_t *table, double *y) {
   const int32_t *at = a->vox->coord + 3 * r;
   const int mask = PT_BLOCK - 1;
-  pt_ref_widen(y, a->conv_bias, a->c);
+  pt_ref_row(y, a->conv_bias, PT_F32, 0, a->c);
   for (int k = 0; k < 27; k++) {
     int32_t j = table[((at[0] & mask) + k / 9) * SIDE * SIDE +
                       ((at[1] & mask) + k / 3 % 3) * SIDE + (at[2] & mask) + k % 3];
     if (j < 0) continue;
-    struct pt_mat w = {a->conv_w + k * pt_mat_size(a->c, a->c), a->c, a->c};
+    struct pt_mat w = pt_mat_tap(&a->conv_w, k);
     for (int o = 0; o < a->c; o++)
       for (int i = 0; i < a->c; i++)
-        y[o] += (double)a->in[(int64_t)j * a->c + i] * (double)pt_mat_at(&w, i, o);
+        y[o] +=
+            (double)pt_get(a->in, a->type, (int64_t)j * a->c + i) * (double)pt_mat_at(&w, i, o);
   }
 }
 
 static void one_row(const struct pt_cpe *a, int64_t r, const int32_t *table, double *y) {
   double *z = y + a->c;
-  const float *up = a->up ? a->up + (int64_t)a->cluster[r] * a->c : NULL;
+  const int64_t up = a->up ? (int64_t)a->cluster[r] * a->c : 0;
   convolve(a, r, table, y);
   pt_ref_linear(z, y, &a->w, a->bias);
   pt_ref_layernorm(z, z, a->c, a->gamma, a->beta);
-  for (int i = 0; i < a->c; i++)
-    a->out[r * a->c + i] =
-        (float)((double)a->res[r * a->c + i] + (up ? (double)up[i] : 0.0) + z[i]);
+  for (int i = 0; i < a->c; i++) {
+    double v = (double)pt_get(a->res, a->type, r * a->c + i) + z[i];
+    if (a->up) v += (double)pt_get(a->up, a->type, up + i);
+    pt_put(a->out, a->type, r * a->c + i, (float)v);
+  }
 }
 
 void pt_cpe_ref(const struct pt_cpe *a, const struct pt_exec *x) {

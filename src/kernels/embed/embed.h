@@ -15,12 +15,13 @@
 
 struct pt_embed {
   const struct pt_voxels *vox;
-  int64_t n;         /* rows = vox->n */
-  int in, c;         /* channels in and out */
-  const float *x;    /* [n, in] */
-  const float *w;    /* 125 packed matrices (in, c), one after the other */
-  const float *bias; /* [c] */
-  float *out;        /* [n, c] */
+  int64_t n;          /* rows = vox->n */
+  int in, c;          /* channels in and out */
+  enum pt_dtype type; /* of out: PT_F32 or PT_BF16 */
+  const float *x;     /* [n, in] */
+  struct pt_mat w;    /* (in, c) of PT_F32, the first of 125 one after the other */
+  const float *bias;  /* [c] */
+  void *out;          /* [n, c] */
 };
 
 #endif

@@ -13,7 +13,7 @@ void PT_FN(pt_embed)(const struct pt_embed *a, const struct pt_exec *x);
 
 static struct pt_conv conv_of(const struct pt_embed *a, int tile) {
   const int cap = (int)pt_rows_at_most(a->n, tile > 0 ? tile : TILE_ROWS);
-  return (struct pt_conv){a->vox, 5, a->in, a->c, a->x, a->w, a->bias, cap};
+  return (struct pt_conv){a->vox, 5, a->in, a->c, a->x, PT_F32, a->w, a->bias, cap};
 }
 
 int64_t PT_FN(pt_embed_scratch)(const struct pt_embed *a, int tile) {
@@ -24,7 +24,7 @@ int64_t PT_FN(pt_embed_scratch)(const struct pt_embed *a, int tile) {
 static float *place(const void *op, int64_t first, char *scratch) {
   const struct pt_embed *a = op;
   (void)scratch;
-  return a->out + first * a->c;
+  return (float *)a->out + first * a->c;
 }
 
 static void done(const void *op, int64_t first, int rows, float *y, char *scratch) {

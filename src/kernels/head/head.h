@@ -15,10 +15,11 @@
 #define PT_HEAD_SOURCES 8
 
 struct pt_head {
-  int64_t n;   /* rows */
-  int sources; /* 1 .. PT_HEAD_SOURCES */
+  int64_t n;          /* rows */
+  int sources;        /* 1 .. PT_HEAD_SOURCES */
+  enum pt_dtype type; /* of the sources: PT_F32 or PT_BF16 */
   struct {
-    const float *x;     /* [rows of that stage, c] */
+    const void *x;      /* [rows of that stage, c] */
     const int32_t *map; /* [n] or NULL: row r itself */
     int c;              /* channels */
   } src[PT_HEAD_SOURCES];

@@ -22,7 +22,8 @@ static void one_tile(const struct pt_head *a, int64_t first, int64_t rows) {
   for (int s = 0, k = 0; s < a->sources; k += a->src[s++].c) {
     const int c = a->src[s].c;
     const int32_t *map = a->src[s].map;
-    struct pt_src in = {a->src[s].x + (map ? 0 : first * c), c, map ? map + first : NULL};
+    struct pt_src in = {pt_at(a->src[s].x, a->type, map ? 0 : first * c), c,
+                        map ? map + first : NULL, a->type};
     PT_FN(pt_gemm_part)(rows, in, &a->w, k, c, out, s ? PT_GEMM_ADD : PT_GEMM_BIAS, a->bias);
   }
 }

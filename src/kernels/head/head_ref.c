@@ -15,7 +15,7 @@ static void one_row(const struct pt_head *a, int64_t r, double *scratch) {
   double *in = scratch, *out = scratch + a->w.k;
   for (int s = 0, at = 0; s < a->sources; at += a->src[s++].c) {
     int64_t row = a->src[s].map ? a->src[s].map[r] : r;
-    pt_ref_widen(in + at, a->src[s].x + row * a->src[s].c, a->src[s].c);
+    pt_ref_row(in + at, a->src[s].x, a->type, row, a->src[s].c);
   }
   pt_ref_linear(out, in, &a->w, a->bias);
   for (int j = 0; j < a->classes; j++) a->out[r * a->classes + j] = (float)out[j];

@@ -15,10 +15,11 @@
 #include "mat.h"
 
 struct pt_mlp {
-  int64_t n;     /* rows */
-  int c, hidden; /* channels; hidden = int(c * mlp_ratio) */
-  float *x;      /* [n, c] in and out */
-  float *branch; /* [n, c] or NULL */
+  int64_t n;          /* rows */
+  int c, hidden;      /* channels; hidden = int(c * mlp_ratio) */
+  enum pt_dtype type; /* of x, branch: PT_F32 or PT_BF16 */
+  void *x;            /* [n, c] in and out */
+  void *branch;       /* [n, c] or NULL */
   bool pre_norm;
   const float *gamma, *beta; /* [c] */
   struct pt_mat w1;          /* (c, hidden) */

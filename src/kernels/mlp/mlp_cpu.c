@@ -25,27 +25,28 @@ int64_t PT_FN(pt_mlp_scratch)(const struct pt_mlp *a, int tile) {
 
 /* What follows the second product of row r: the residual, the norm, the copy for branch. */
 static void finish_row(const struct pt_mlp *a, int64_t r, const float *sum) {
-  float *row = a->x + r * a->c;
+  float *row = (float *)a->x + r * a->c, *branch = (float *)a->branch + r * a->c;
   const size_t bytes = (size_t)a->c * sizeof *row;
-  if (a->branch && a->pre_norm) memcpy(a->branch + r * a->c, sum, bytes);
+  if (a->branch && a->pre_norm) memcpy(branch, sum, bytes);
   pt_add_row(row, sum, a->c);
   if (!a->pre_norm) pt_layernorm_row(row, row, a->c, a->gamma, a->beta);
-  if (a->branch && !a->pre_norm) memcpy(a->branch + r * a->c, row, bytes);
+  if (a->branch && !a->pre_norm) memcpy(branch, row, bytes);
 }
 
 static void one_tile(const struct pt_mlp *a, int64_t first, int64_t rows, float *scratch) {
   const int64_t ldc = pt_row_ld(a->c), ldh = pt_row_ld(a->hidden);
-  float *x = a->x + first * a->c;
+  float *x = (float *)a->x + first * a->c;
   float *norm = scratch, *sum = norm + rows * ldc, *hidden = sum + rows * ldc;
-  struct pt_src in = pt_src(x, a->c);
+  struct pt_src in = pt_src(x, PT_F32, a->c);
   if (a->pre_norm) {
     for (int64_t r = 0; r < rows; r++)
       pt_layernorm_row(norm + r * ldc, x + r * a->c, a->c, a->gamma, a->beta);
-    in = pt_src(norm, ldc);
+    in = pt_src(norm, PT_F32, ldc);
   }
   PT_FN(pt_gemm)(rows, in, &a->w1, pt_dst(hidden, ldh), PT_GEMM_BIAS, a->b1);
   pt_gelu_rows(hidden, rows, a->hidden, ldh);
-  PT_FN(pt_gemm)(rows, pt_src(hidden, ldh), &a->w2, pt_dst(sum, ldc), PT_GEMM_BIAS, a->b2);
+  PT_FN(pt_gemm)
+  (rows, pt_src(hidden, PT_F32, ldh), &a->w2, pt_dst(sum, ldc), PT_GEMM_BIAS, a->b2);
   for (int64_t r = 0; r < rows; r++) finish_row(a, first + r, sum + r * ldc);
 }
 

@@ -17,10 +17,11 @@ struct pt_pool {
   int64_t n;              /* rows in */
   int64_t m;              /* rows out */
   int in, c;              /* channels in and out */
-  const float *x;         /* [n, in] */
+  enum pt_dtype type;     /* of x, out: PT_F32 or PT_BF16 */
+  const void *x;          /* [n, in] */
   const int32_t *start;   /* [m + 1] */
   const int32_t *row;     /* [m] or NULL */
-  float *out;             /* [m, c] */
+  void *out;              /* [m, c] */
   struct pt_mat w;        /* (in, c) */
   const float *bias;      /* [c] */
   const float *g, *shift; /* [c] */

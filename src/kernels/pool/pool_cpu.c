@@ -43,7 +43,8 @@ static void some_segments(const struct pt_pool *a, int64_t s, int64_t end, int64
   for (int64_t first = a->start[s]; first < last; first += tile) {
     const int64_t rows = last - first < tile ? last - first : tile;
     PT_FN(pt_gemm)
-    (rows, pt_src(a->x + first * a->in, a->in), &a->w, pt_dst(y, ld), PT_GEMM_BIAS, a->bias);
+    (rows, pt_src(pt_at(a->x, a->type, first * a->in), a->type, a->in), &a->w, pt_dst(y, ld),
+     PT_GEMM_BIAS, a->bias);
     for (int64_t r = first; r < first + rows; r++) {
       const float *row = y + (r - first) * ld;
       if (r == a->start[s])
@@ -51,7 +52,7 @@ static void some_segments(const struct pt_pool *a, int64_t s, int64_t end, int64
       else
         max_row(max, row, a->c);
       if (r + 1 == a->start[s + 1]) {
-        finish(a, max, a->out + (a->row ? a->row[s] : s) * a->c);
+        finish(a, max, (float *)a->out + (a->row ? a->row[s] : s) * a->c);
         s++;
       }
     }

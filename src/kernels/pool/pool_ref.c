@@ -13,15 +13,16 @@ int64_t pt_pool_scratch_ref(const struct pt_pool *a, int tile) {
 
 static void one_segment(const struct pt_pool *a, int64_t s, double *scratch) {
   double *in = scratch, *y = in + a->in, *max = y + a->c;
-  float *out = a->out + (a->row ? a->row[s] : s) * a->c;
+  const int64_t out = (a->row ? a->row[s] : s) * a->c;
   for (int j = 0; j < a->c; j++) max[j] = -INFINITY;
   for (int64_t r = a->start[s]; r < a->start[s + 1]; r++) {
-    pt_ref_widen(in, a->x + r * a->in, a->in);
+    pt_ref_row(in, a->x, a->type, r, a->in);
     pt_ref_linear(y, in, &a->w, a->bias);
     for (int j = 0; j < a->c; j++) max[j] = y[j] > max[j] ? y[j] : max[j];
   }
   for (int j = 0; j < a->c; j++)
-    out[j] = (float)pt_ref_gelu((double)a->g[j] * max[j] + (double)a->shift[j]);
+    pt_put(a->out, a->type, out + j,
+           (float)pt_ref_gelu((double)a->g[j] * max[j] + (double)a->shift[j]));
 }
 
 void pt_pool_ref(const struct pt_pool *a, const struct pt_exec *x) {

@@ -16,10 +16,11 @@
 struct pt_unpool {
   int64_t n;              /* rows */
   int in, c;              /* channels in and out */
-  const float *x;         /* [n, in] */
-  const float *up;        /* [m, c] or NULL */
+  enum pt_dtype type;     /* of x, up, out: PT_F32 or PT_BF16 */
+  const void *x;          /* [n, in] */
+  const void *up;         /* [m, c] or NULL */
   const int32_t *cluster; /* [n] or NULL */
-  float *out;             /* [n, c], not x */
+  void *out;              /* [n, c], not x */
   struct pt_mat w;        /* (in, c) */
   const float *bias;      /* [c] */
 };

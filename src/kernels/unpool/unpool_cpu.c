@@ -18,12 +18,14 @@ int64_t PT_FN(pt_unpool_scratch)(const struct pt_unpool *a, int tile) {
 }
 
 static void one_tile(const struct pt_unpool *a, int64_t first, int64_t rows) {
-  float *out = a->out + first * a->c;
+  float *out = (float *)a->out + first * a->c;
   PT_FN(pt_gemm)
-  (rows, pt_src(a->x + first * a->in, a->in), &a->w, pt_dst(out, a->c), PT_GEMM_BIAS, a->bias);
+  (rows, pt_src(pt_at(a->x, a->type, first * a->in), a->type, a->in), &a->w, pt_dst(out, a->c),
+   PT_GEMM_BIAS, a->bias);
   pt_gelu(out, rows * a->c);
   for (int64_t r = 0; a->up && r < rows; r++)
-    pt_add_row(out + r * a->c, a->up + (int64_t)a->cluster[first + r] * a->c, a->c);
+    pt_add_row(out + r * a->c, (const float *)a->up + (int64_t)a->cluster[first + r] * a->c,
+               a->c);
 }
 
 void PT_FN(pt_unpool)(const struct pt_unpool *a, const struct pt_exec *x) {

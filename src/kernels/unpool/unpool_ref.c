@@ -13,11 +13,14 @@ int64_t pt_unpool_scratch_ref(const struct pt_unpool *a, int tile) {
 
 static void one_row(const struct pt_unpool *a, int64_t r, double *scratch) {
   double *in = scratch, *out = scratch + a->in;
-  const float *up = a->up ? a->up + (int64_t)a->cluster[r] * a->c : NULL;
-  pt_ref_widen(in, a->x + r * a->in, a->in);
+  const int64_t up = a->up ? (int64_t)a->cluster[r] * a->c : 0;
+  pt_ref_row(in, a->x, a->type, r, a->in);
   pt_ref_linear(out, in, &a->w, a->bias);
-  for (int j = 0; j < a->c; j++)
-    a->out[r * a->c + j] = (float)(pt_ref_gelu(out[j]) + (up ? (double)up[j] : 0.0));
+  for (int j = 0; j < a->c; j++) {
+    double v = pt_ref_gelu(out[j]);
+    if (a->up) v += (double)pt_get(a->up, a->type, up + j);
+    pt_put(a->out, a->type, r * a->c + j, (float)v);
+  }
 }
 
 void pt_unpool_ref(const struct pt_unpool *a, const struct pt_exec *x) {
