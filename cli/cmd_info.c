@@ -1,6 +1,7 @@
 /* cmd_info.c - ptv3 info: what a file holds. What kind of file it is, its extension says. */
 #include <string.h>
 
+#include "cloud.h"
 #include "commands.h"
 #include "session.h"
 
@@ -56,8 +57,8 @@ static int info_weights(struct session *s, const char *path, bool all) {
 
 /* ---- clouds ---- */
 
-static int info_cloud(struct session *s, const char *path, const char *columns) {
-  struct ptv3_cloud_options options = {.columns = columns};
+static int info_cloud(struct session *s, const char *path, const struct cloud_args *args) {
+  struct ptv3_cloud_options options = cloud_options(args);
   struct ptv3_cloud *cloud;
   if (ptv3_cloud_load(s->ctx, path, &options, &cloud, &s->err)) return session_fail(s);
   struct ptv3_cloud_info info;
@@ -112,22 +113,22 @@ static int info_config(struct session *s, const char *path) {
   return EXIT_FINE;
 }
 
-static int info_file(struct session *s, const char *path, const char *columns, bool all) {
+static int info_file(struct session *s, const char *path, const struct cloud_args *args,
+                     bool all) {
   static const char *const weights[] = {"pth", "pt", "safetensors", NULL};
   static const char *const configs[] = {"py", NULL};
   if (has_extension(path, weights)) return info_weights(s, path, all);
   if (has_extension(path, configs)) return info_config(s, path);
-  return info_cloud(s, path, columns);
+  return info_cloud(s, path, args);
 }
 
 int cmd_info(int argc, char **argv) {
   struct common common = {0};
   bool all = false;
-  const char *columns = NULL;
+  struct cloud_args cloud = {0};
   const struct arg table[] = {
       {"all", 'a', ARG_FLAG, &all, NULL, "list every tensor of weights", NULL, 0},
-      {"columns", 0, ARG_TEXT, &columns, "NAMES", "columns of a text file, see predict", NULL,
-       0},
+      CLOUD_ARGS(&cloud),
       COMMON_ARGS(&common),
       {0}};
   const struct args args = {
@@ -144,7 +145,7 @@ int cmd_info(int argc, char **argv) {
   struct session s;
   int code = session_open(&s, "info", &common);
   for (int i = 0; i < files.count && code == EXIT_FINE; i++)
-    code = info_file(&s, files.item[i], columns, all);
+    code = info_file(&s, files.item[i], &cloud, all);
   session_close(&s);
   args_free_list(&files);
   return code;

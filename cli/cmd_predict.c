@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cloud.h"
 #include "commands.h"
 #include "model.h"
 #include "predict_out.h"
@@ -11,7 +12,8 @@
 struct request {
   struct common common;
   struct model_args model;
-  const char *out, *format, *columns, *las_codes;
+  const char *out, *format, *las_codes;
+  struct cloud_args cloud;
   struct arg_list fill;
   int64_t seed; /* of the order of curves, -1: as configured */
   bool probabilities, estimate_normals;
@@ -43,11 +45,15 @@ static int make_result(struct session *s, int64_t n, int classes, bool all, stru
   return EXIT_BUDGET;
 }
 
+/* Where the result of a cloud goes; the caller frees it. NULL: no memory. */
+static char *result_path(const struct request *q, const char *cloud) {
+  return out_path(q->out, q->folder, cloud, "", q->folder ? q->format : out_extension(q->out));
+}
+
 static int save(struct session *s, const struct request *q, const struct model *m,
                 const struct ptv3_cloud *cloud, const char *path, int64_t n,
                 const struct result *r) {
-  const char *extension = q->folder ? q->format : out_extension(q->out);
-  char *out = out_path(q->out, q->folder, path, "", extension);
+  char *out = result_path(q, path);
   char *extra = out_path(q->out, q->folder, path, "_probabilities", "npy");
   int code = EXIT_BUDGET;
   struct ptv3_prediction p = {.label = r->label,
@@ -128,11 +134,11 @@ static int predict_cloud(struct session *s, const struct request *q, const struc
 
 static int predict_file(struct session *s, const struct request *q, const struct model *m,
                         const char *path) {
-  struct ptv3_cloud_options options = {.model = m->model,
-                                       .columns = q->columns,
-                                       .estimate_normals = q->estimate_normals,
-                                       .fill = q->fill.item,
-                                       .fill_count = q->fill.count};
+  struct ptv3_cloud_options options = cloud_options(&q->cloud);
+  options.model = m->model;
+  options.estimate_normals = q->estimate_normals;
+  options.fill = q->fill.item;
+  options.fill_count = q->fill.count;
   struct ptv3_cloud *cloud;
   if (ptv3_cloud_load(s->ctx, path, &options, &cloud, &s->err)) return session_fail(s);
   int code = predict_cloud(s, q, m, cloud, path);
@@ -183,9 +189,35 @@ static int check(struct session *s, struct request *q, const struct arg_list *wo
   return EXIT_FINE;
 }
 
+/* One file: the same device and number. */
+static bool same_file(const char *a, const char *b) {
+  struct stat x, y;
+  return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* A result may neither replace a cloud that is read nor another result. */
+static int check_results(struct session *s, const struct request *q,
+                         const struct arg_list *words) {
+  int code = EXIT_FINE;
+  for (int i = 1; i < words->count && code == EXIT_FINE; i++) {
+    char *one = result_path(q, words->item[i]);
+    for (int j = 1; one && j < words->count && code == EXIT_FINE; j++) {
+      char *other = j < i ? result_path(q, words->item[j]) : NULL;
+      bool twice = other && strcmp(one, other) == 0, over = same_file(one, words->item[j]);
+      if (twice) session_say(s, "two clouds would both be written to '%s'", one);
+      if (over) session_say(s, "'%s' is a cloud to be read: write elsewhere", one);
+      if (twice || over) code = EXIT_USAGE;
+      free(other);
+    }
+    free(one);
+  }
+  return code;
+}
+
 static int run(struct session *s, struct request *q, const struct arg_list *words) {
   struct model m;
   int code = check(s, q, words);
+  if (code == EXIT_FINE) code = check_results(s, q, words);
   if (code != EXIT_FINE) return code;
   code = model_open(s, words->item[0], &q->model, &m);
   if (code != EXIT_FINE) return code;
@@ -210,8 +242,7 @@ int cmd_predict(int argc, char **argv) {
        "also write OUT_probabilities.npy [points, classes]", NULL, 0},
       {"las-codes", 0, ARG_TEXT, &q.las_codes, "A,B,...",
        "LAS classification of each class (by name)", NULL, 0},
-      {"columns", 0, ARG_TEXT, &q.columns, "NAMES",
-       "columns of a text file, e.g. x,y,z,_,strength", NULL, 0},
+      CLOUD_ARGS(&q.cloud),
       {"fill", 0, ARG_LIST, &q.fill, "NAME=V[,V,V]",
        "for a feature the clouds lack, e.g.\ncolor=128,128,128; may be given again", NULL, 0},
       {"estimate-normals", 0, ARG_FLAG, &q.estimate_normals, NULL,

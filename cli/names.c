@@ -54,17 +54,12 @@ static int from_json(struct session *s, const char *json, struct names *names) {
   return EXIT_FINE;
 }
 
-int names_get(struct session *s, const char *list, const char *path,
-              const struct arg_list *options, struct names *names) {
+int names_get(struct session *s, const char *list, struct ptv3_config *config,
+              struct names *names) {
+  const char *json;
+  struct ptv3_error none;
   *names = (struct names){0};
   if (list) return from_list(s, list, names);
-  if (!path) return EXIT_FINE;
-  struct ptv3_config *config;
-  const char *json;
-  if (ptv3_config_load(s->ctx, path, options->item, options->count, &config, &s->err))
-    return session_fail(s);
-  int code = EXIT_FINE;
-  if (!ptv3_config_text(config, "data.names", &json, &s->err)) code = from_json(s, json, names);
-  ptv3_config_free(config);
-  return code;
+  if (!config || ptv3_config_text(config, "data.names", &json, &none)) return EXIT_FINE;
+  return from_json(s, json, names);
 }

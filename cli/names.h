@@ -10,10 +10,10 @@ struct names {
   char *text; /* holds them */
 };
 
-/* From list ("a,b,c") if given, else data.names of the configuration at path if given, else
- * none. Returns an exit code; a message was printed when it is not EXIT_FINE. */
-int names_get(struct session *s, const char *list, const char *path,
-              const struct arg_list *options, struct names *names);
+/* From list ("a,b,c") if given, else data.names of config if it has them, else none. Returns
+ * an exit code; a message was printed when it is not EXIT_FINE. */
+int names_get(struct session *s, const char *list, struct ptv3_config *config,
+              struct names *names);
 void names_free(struct names *names);
 
 #endif

@@ -16,6 +16,7 @@ extern "C" {
 #endif
 
 struct ptv3_context;
+struct ptv3_config;
 struct ptv3_model;
 struct ptv3_cloud;
 
@@ -51,9 +52,17 @@ struct ptv3_cloud_options {
   /* The model the cloud is for: features it needs must then be there, be estimated or be
    * filled, and nothing else is read. NULL: everything that is there. */
   const struct ptv3_model *model;
-  /* The columns of a text file, one name for each, "_" for one to leave out:
-   * "x,y,z,_,strength"; NULL: from its header line, or x y z (red green blue). */
+  /* The columns of a text file or of a scan without a header (.bin), one name for each, "_"
+   * for one to leave out: "x,y,z,_,strength"; NULL: from the header line of text, or x y z
+   * (red green blue); x y z intensity (ring) of scans. */
   const char *columns;
+  int floats; /* of a point of a .bin scan; 0: as many as columns, 5 for .pcd.bin, else 4 */
+  const char *labels; /* the labels of a .bin scan; NULL: SemanticKITTI's, where they lie beside
+                         it; "": none */
+  /* Labels are renumbered as for this configuration's data.val (learning_map, or what its type
+   * of data set implies); NULL: they are classes as they are. Not looked at with a model,
+   * for which labels are not read. */
+  const struct ptv3_config *config;
   bool estimate_normals;   /* from the 16 nearest points, where the file has none */
   const char *const *fill; /* [fill_count] "color=128,128,128": for features the file lacks */
   int fill_count;
@@ -86,10 +95,10 @@ struct ptv3_cloud_info {
 
 PTV3_API void ptv3_cloud_get_info(const struct ptv3_cloud *cloud, struct ptv3_cloud_info *info);
 
-/* Reads n labels, one a point, from a NPY file of integers, a KITTI .label file, or the
- * label column of a LAS, PLY or PCD file ("classification", "prediction", "label",
- * "segment", "class").
- * Errors: as ptv3_cloud_load; PTV3_DATA when the file does not hold exactly n. */
+/* Reads n labels, one a point, from a NPY file of integers, a SemanticKITTI .label or nuScenes
+ * lidarseg .bin file, or the label column of a LAS, PLY or PCD file ("classification",
+ * "prediction", "label", "segment", "class"). Errors: as ptv3_cloud_load; PTV3_DATA when the
+ * file does not hold exactly n. */
 PTV3_API int ptv3_labels_load(struct ptv3_context *ctx, const char *path, int64_t n,
                               int32_t *label /* [n] */, struct ptv3_error *err);
 

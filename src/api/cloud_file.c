@@ -3,6 +3,8 @@
 
 #include "channels.h"
 #include "cloud_api.h"
+#include "config_api.h"
+#include "dataset.h"
 #include "kitti.h"
 #include "load.h"
 #include "model_api.h"
@@ -12,15 +14,6 @@
 enum { NEIGHBOURS = 16, FILLS = 16 };
 
 /* ---- clouds ---- */
-
-/* The usual channels that are in the table, for a caller who has no model in mind. */
-static int all_there(const struct pt_table *t, const char *want[3]) {
-  static const char *const usual[] = {"color", "normal", "strength"};
-  int n = 0;
-  for (int i = 0; i < 3; i++)
-    if (pt_find_source(t, usual[i]).width) want[n++] = usual[i];
-  return n;
-}
 
 static int read_fills(const struct ptv3_cloud_options *o, struct pt_fill fill[FILLS],
                       struct ptv3_error *err) {
@@ -34,49 +27,57 @@ static int read_fills(const struct ptv3_cloud_options *o, struct pt_fill fill[FI
   return PTV3_OK;
 }
 
-/* ScanNet's folders have their labels under these names; NULL: by the usual names. */
-static const char *own_segment(const struct pt_table *t) {
-  if (pt_find_source(t, "segment").width) return NULL;
-  if (pt_find_column(t, "segment20")) return "segment20";
-  return pt_find_column(t, "segment200") ? "segment200" : NULL;
-}
-
-/* Takes the table. */
-static int from_table(struct ptv3_context *ctx, struct pt_table *t, const char *path,
-                      const struct ptv3_cloud_options *o, struct pt_cloud *c,
-                      struct ptv3_error *err) {
-  const char *usual[3];
-  struct pt_fill fill[FILLS];
-  struct pt_load load = {.labels = true,
-                         .fill = fill,
-                         .n_fill = o->fill_count,
-                         .normals = o->estimate_normals ? NEIGHBOURS : 0};
-  int status = read_fills(o, fill, err);
-  if (status) {
-    pt_table_free(t);
-    return status;
-  }
-  load.segment = own_segment(t);
+/* What the model needs and no more; without a model, all that is usual. */
+static void choose(const struct ptv3_cloud_options *o, struct pt_load *load) {
+  static const char *const usual[] = {"color", "normal", "strength"};
+  load->normals = o->estimate_normals ? NEIGHBOURS : 0;
   if (o->model) {
-    load.want = o->model->need;
-    load.n_want = o->model->needs;
-    load.grid_size = pt_pipeline_grid_size(&o->model->pipeline);
+    load->want = o->model->need;
+    load->n_want = o->model->needs;
+    load->grid_size = pt_pipeline_grid_size(&o->model->pipeline);
   } else {
-    load.want = usual;
-    load.n_want = all_there(t, usual);
+    load->also = usual;
+    load->n_also = 3;
+    load->labels = true;
   }
-  return pt_cloud_from_table(&ctx->env, t, path, pt_is_dir(path), &load, c, err);
 }
 
+static bool is_bin(const char *path) {
+  char extension[16];
+  pt_extension(path, extension);
+  return strcmp(extension, "bin") == 0;
+}
+
+/* The data set of the configuration says how its labels are numbered, and what its scans
+ * are like. */
 static int load(struct ptv3_cloud *cloud, const char *path, const struct ptv3_cloud_options *o,
                 struct ptv3_error *err) {
-  struct pt_table t = {0};
-  struct pt_read_options read = {.columns = o->columns};
-  cloud->path = pt_strdup(pt_ctx_mem(cloud->ctx), path, err);
+  struct pt_env *env = &cloud->ctx->env;
+  struct pt_fill fill[FILLS];
+  struct pt_dataset rules;
+  const struct pt_value *root = o->model    ? o->model->root
+                                : o->config ? o->config->tree.root
+                                            : NULL;
+  cloud->path = pt_strdup(&env->mem, path, err);
   if (!cloud->path) return err->status;
-  int status = pt_table_read(&cloud->ctx->env, path, &read, &t, err);
+  int status = read_fills(o, fill, err);
+  if (!status) status = pt_dataset_rules(&rules, env, pt_get(pt_get(root, "data"), "val"), err);
   if (status) return status;
-  return from_table(cloud->ctx, &t, cloud->path, o, &cloud->points, err);
+  struct pt_load load = {.segment = rules.segment,
+                         .scannet = !rules.segment,
+                         .map = rules.mapped ? &rules.map : NULL,
+                         .fill = fill,
+                         .n_fill = o->fill_count};
+  choose(o, &load);
+  struct pt_read_options read = {o->columns, o->floats, o->labels};
+  if (is_bin(path)) {
+    load.strength = rules.strength;
+    if (!read.floats) read.floats = rules.floats;
+    if (o->model && !read.labels) read.labels = "";
+  }
+  status = pt_cloud_load(env, cloud->path, &read, &load, &cloud->points, err);
+  pt_dataset_free(&rules);
+  return status;
 }
 
 int ptv3_cloud_load(struct ptv3_context *ctx, const char *path,
@@ -176,6 +177,7 @@ int ptv3_labels_load(struct ptv3_context *ctx, const char *path, int64_t n, int3
   char extension[16];
   pt_extension(path, extension);
   if (strcmp(extension, "npy") == 0) return labels_npy(ctx, path, n, label, err);
-  if (strcmp(extension, "label") == 0) return labels_kitti(ctx, path, n, label, err);
+  if (strcmp(extension, "label") == 0 || strcmp(extension, "bin") == 0)
+    return labels_kitti(ctx, path, n, label, err);
   return labels_table(ctx, path, n, label, err);
 }

@@ -335,14 +335,31 @@ static int list_all(struct pt_dataset *d, const char *type, const struct pt_valu
   return d->count ? PTV3_OK : pt_fail_value(err, split, "names no scenes");
 }
 
+int pt_dataset_rules(struct pt_dataset *d, struct pt_env *env, const struct pt_value *config,
+                     struct ptv3_error *err) {
+  const char *type;
+  int64_t ignore;
+  *d = (struct pt_dataset){.mem = &env->mem, .ignore = -1};
+  if (!pt_is_dict(config)) return PTV3_OK;
+  int st = pt_get_str(config, "type", "", &type, err);
+  if (!st) st = pt_get_int_in(config, "ignore_index", -1, INT32_MIN, INT32_MAX, &ignore, err);
+  if (st) return st;
+  const struct layout *l = find_layout(type);
+  enum native native = native_of(type);
+  d->segment = l ? l->segment : NULL;
+  d->ignore = (int32_t)ignore;
+  if (native == NUSCENES) d->floats = 5, d->strength = 1.0 / 255;
+  st = open_map(d, config, native, err);
+  if (st) pt_dataset_free(d);
+  return st;
+}
+
 int pt_dataset_open(struct pt_dataset *d, struct pt_env *env, const struct pt_value *config,
                     const char *data_root, struct ptv3_error *err) {
   const char *type, *root;
-  int64_t ignore;
-  *d = (struct pt_dataset){.mem = &env->mem};
+  *d = (struct pt_dataset){0};
   int st = pt_need_str(config, "type", &type, err);
   if (!st) st = pt_get_str(config, "data_root", "data/dataset", &root, err);
-  if (!st) st = pt_get_int_in(config, "ignore_index", -1, INT32_MIN, INT32_MAX, &ignore, err);
   if (st) return st;
   const struct layout *l = find_layout(type);
   enum native native = native_of(type);
@@ -351,14 +368,11 @@ int pt_dataset_open(struct pt_dataset *d, struct pt_env *env, const struct pt_va
                        "the data set type '%s' is not known; folders of .npy files and cloud "
                        "files can be read as DefaultDataset",
                        type);
-  d->segment = l ? l->segment : NULL;
-  d->ignore = (int32_t)ignore;
-  if (native == NUSCENES) d->floats = 5, d->strength = 1.0 / 255;
   static const char *const elsewhere[] = {"transform", "test_mode", "test_cfg", "cache",
                                           "loop"};
   for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
     (void)pt_get(config, elsewhere[i]); /* read by others */
-  st = open_map(d, config, native, err);
+  st = pt_dataset_rules(d, env, config, err);
   if (!st) st = list_all(d, type, config, data_root ? data_root : root, err);
   if (st)
     pt_dataset_free(d);

@@ -43,6 +43,11 @@ struct pt_dataset {
 int pt_dataset_open(struct pt_dataset *d, struct pt_env *env, const struct pt_value *config,
                     const char *data_root, struct ptv3_error *err);
 
+/* The same without looking for scenes: d says how a scene of such a data set is read. Its type
+ * need not be known, and config may be NULL: labels are classes then. */
+int pt_dataset_rules(struct pt_dataset *d, struct pt_env *env, const struct pt_value *config,
+                     struct ptv3_error *err);
+
 /* The scenes at a path: a scene folder, a file, or a folder of either. */
 int pt_dataset_of_path(struct pt_dataset *d, struct pt_env *env, const char *path,
                        struct ptv3_error *err);

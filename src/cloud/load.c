@@ -263,10 +263,10 @@ static int find_coord(struct loader *l, struct ptv3_error *err) {
                    l->name, pt_columns_text(l->t, columns, sizeof columns));
   if (!l->opt->labels) return PTV3_OK;
   const struct pt_column *own = l->opt->segment ? pt_find_column(l->t, l->opt->segment) : NULL;
-  if (own)
-    l->segment = (struct pt_source){1, {{own, 0}}};
-  else if (!l->opt->segment)
-    l->segment = pt_find_source(l->t, "segment");
+  if (!l->opt->segment) l->segment = pt_find_source(l->t, "segment");
+  if (!l->segment.width && l->opt->scannet) own = pt_find_column(l->t, "segment20");
+  if (!l->segment.width && l->opt->scannet && !own) own = pt_find_column(l->t, "segment200");
+  if (own) l->segment = (struct pt_source){1, {{own, 0}}};
   return PTV3_OK;
 }
 

@@ -52,6 +52,7 @@ struct pt_load {
   int n_also;
   bool labels;                    /* also "segment", where the file has it */
   const char *segment;            /* name of the column with the labels; NULL: see above */
+  bool scannet;                   /* with segment NULL: also ScanNet's segment20, segment200 */
   const struct pt_label_map *map; /* NULL: labels are classes already */
   const struct pt_fill *fill;     /* [n_fill] for channels that are missing */
   int n_fill;
@@ -69,7 +70,7 @@ int pt_cloud_from_table(struct pt_env *env, struct pt_table *t, const char *name
                         const struct pt_load *opt, struct pt_cloud *c, struct ptv3_error *err);
 
 /* Reads a file of any format known (read.h), or a folder with coord.npy in it, of which only
- * the arrays in use are read. read: NULL for none. */
+ * the arrays in use are read, as of a LAS file the dimensions in use. read: NULL for none. */
 int pt_cloud_load(struct pt_env *env, const char *path, const struct pt_read_options *read,
                   const struct pt_load *opt, struct pt_cloud *c, struct ptv3_error *err);
 

@@ -26,6 +26,10 @@ static struct wish wishes(const struct pt_load *opt) {
     w.name[w.n++] = opt->segment;
   else if (opt->labels)
     pt_column_wish(&w.n, w.name, NAMES, "segment");
+  if (opt->labels && opt->scannet) {
+    pt_column_wish(&w.n, w.name, NAMES, "segment20");
+    pt_column_wish(&w.n, w.name, NAMES, "segment200");
+  }
   return w;
 }
 
@@ -71,6 +75,11 @@ static bool is_las(const char *path) {
   return !strcmp(ext, "las") || !strcmp(ext, "laz");
 }
 
+/* Whether an option is given that is not for folders or LAS: pt_table_read refuses it. */
+static bool given(const struct pt_read_options *r) {
+  return r && ((r->columns && r->columns[0]) || r->floats || (r->labels && r->labels[0]));
+}
+
 int pt_cloud_load(struct pt_env *env, const char *path, const struct pt_read_options *read,
                   const struct pt_load *opt, struct pt_cloud *c, struct ptv3_error *err) {
   struct pt_table t = {0};
@@ -78,9 +87,9 @@ int pt_cloud_load(struct pt_env *env, const char *path, const struct pt_read_opt
   bool folder = pt_is_dir(path);
   int st;
   memset(c, 0, sizeof *c);
-  if (folder && !read) {
+  if (folder && !given(read)) {
     st = read_folder(env, path, &w, &t, err);
-  } else if (is_las(path) && !read) {
+  } else if (is_las(path) && !given(read)) {
     const struct pt_las_select select = {w.name, w.n};
     st = pt_las_read_file(env, path, &select, &t, err);
   } else {

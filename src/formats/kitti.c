@@ -60,6 +60,32 @@ int pt_kitti_read(struct pt_env *env, struct pt_cursor *c, int floats, struct pt
   return e.status;
 }
 
+int pt_kitti_names(const char *columns) {
+  int n = 1;
+  for (const char *p = columns; (p = strchr(p, ',')); p++) n++;
+  return n;
+}
+
+int pt_kitti_rename(struct pt_table *t, const char *columns, const char *file,
+                    struct ptv3_error *err) {
+  int kept = 0, n = pt_kitti_names(columns);
+  if (n != t->count)
+    return pt_fail(err, PTV3_INVALID, "the columns '%s' are %d where a point of '%s' has %d",
+                   columns, n, file, t->count);
+  for (int k = 0; k < n; k++) {
+    struct pt_column col = t->col[k];
+    int length = (int)strcspn(columns, ",");
+    snprintf(col.name, sizeof col.name, "%.*s", length < 63 ? length : 63, columns);
+    columns += length + 1;
+    if (strcmp(col.name, "_") == 0)
+      pt_free(t->mem, col.data);
+    else
+      t->col[kept++] = col;
+  }
+  t->count = kept;
+  return PTV3_OK;
+}
+
 /* Drops the columns from `count` on. */
 static void drop(struct pt_table *t, int count) {
   while (t->count > count) pt_free(t->mem, t->col[--t->count].data);

@@ -18,6 +18,14 @@ int pt_kitti_floats(const char *path);
 int pt_kitti_read(struct pt_env *env, struct pt_cursor *c, int floats, struct pt_table *t,
                   struct ptv3_error *err);
 
+/* How many names there are in "x,y,z,intensity,_". */
+int pt_kitti_names(const char *columns);
+
+/* Renames the columns of a scan by such a list, and drops those named "_". Another number of
+ * names than of columns is PTV3_INVALID. */
+int pt_kitti_rename(struct pt_table *t, const char *columns, const char *file,
+                    struct ptv3_error *err);
+
 /* Adds the labels of t->n points: uint32 each (SemanticKITTI: columns semantic, the lower 16
  * bits, and instance, the upper 16, both U16) or uint8 each (nuScenes lidarseg: column
  * semantic, U8). Which of them, the file's size tells; another size is PTV3_DATA. On failure

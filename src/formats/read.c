@@ -131,7 +131,7 @@ static enum format format_of(const struct pt_cursor *c) {
 static int check_options(enum format f, const char *path, const struct pt_read_options *o,
                          struct ptv3_error *err) {
   const char *wrong = NULL;
-  if (f != TEXT && o->columns && o->columns[0]) wrong = "columns";
+  if (f != TEXT && f != BIN && o->columns && o->columns[0]) wrong = "columns";
   if (f != BIN && o->labels && o->labels[0]) wrong = "a file of labels";
   if (f != BIN && o->floats) wrong = "a number of floats a point";
   if (!wrong) return PTV3_OK;
@@ -151,8 +151,12 @@ static int add_labels(struct pt_env *env, const char *path, struct pt_table *t,
 
 static int read_bin(struct pt_env *env, struct pt_cursor *c, const struct pt_read_options *o,
                     struct pt_table *t, struct ptv3_error *err) {
-  int floats = o->floats ? o->floats : pt_kitti_floats(c->name);
+  bool named = o->columns && o->columns[0];
+  int floats = o->floats ? o->floats
+               : named   ? pt_kitti_names(o->columns)
+                         : pt_kitti_floats(c->name);
   int status = pt_kitti_read(env, c, floats, t, err);
+  if (!status && named) status = pt_kitti_rename(t, o->columns, c->name, err);
   if (status || (o->labels && !o->labels[0])) return status;
   if (o->labels) return add_labels(env, o->labels, t, err);
   struct ptv3_error e = {0};

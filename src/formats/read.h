@@ -8,8 +8,8 @@
 /* What the path alone does not tell. Zeroed: nothing given. An option that the format has
  * no use for is PTV3_INVALID, not passed over. */
 struct pt_read_options {
-  const char *columns; /* text files: see xyz.h; NULL: from the file */
-  int floats;          /* .bin: floats a point; 0: from the name (kitti.h) */
+  const char *columns; /* text files: see xyz.h, .bin: as there; NULL: from the file */
+  int floats;          /* .bin: floats a point; 0: from columns or the name (kitti.h) */
   const char *labels;  /* .bin: its file of labels; NULL: the one beside it where there is
                           one (kitti.h); "": none */
 };

@@ -309,6 +309,45 @@ static void weights(void **state) {
 
 /* ---- pictures ---- */
 
+/* Arrays of a scene folder that are not a row a point (a pose) are not in the way. */
+static void folder(void **state) {
+  (void)state;
+  struct fixture f;
+  struct ptv3_error err;
+  struct ptv3_cloud *cloud;
+  struct ptv3_cloud_info info;
+  const char *const names[] = {"coord", "strength", "pose"};
+  char folder[] = "/tmp/ptv3-folder-XXXXXX", path[64];
+  float data[30] = {0};
+  for (int i = 0; i < 30; i++) data[i] = (float)(i % 7);
+  open_model(&f, 1);
+  assert_non_null(mkdtemp(folder));
+  for (int i = 0; i < 3; i++) {
+    snprintf(path, sizeof path, "%s/%s.npy", folder, names[i]);
+    int status = ptv3_save_f32(f.ctx, data, i < 2 ? 10 : 4,
+                               i == 0   ? 3
+                               : i == 1 ? 1
+                                        : 4,
+                               path, &err);
+    assert_int_equal(status, 0);
+  }
+  for (int with = 0; with < 2; with++) {
+    struct ptv3_cloud_options o = {.model = with ? f.model : NULL};
+    if (ptv3_cloud_load(f.ctx, folder, &o, &cloud, &err)) fail_msg("%s", err.message);
+    ptv3_cloud_get_info(cloud, &info);
+    assert_true(info.n == 10 && info.has_strength && !info.has_color);
+    ptv3_cloud_free(cloud);
+  }
+  struct ptv3_cloud_options five = {.floats = 5};
+  assert_int_equal(ptv3_cloud_load(f.ctx, folder, &five, &cloud, &err), PTV3_INVALID);
+  for (int i = 0; i < 3; i++) {
+    snprintf(path, sizeof path, "%s/%s.npy", folder, names[i]);
+    unlink(path);
+  }
+  rmdir(folder);
+  close_all(&f);
+}
+
 static void picture(void **state) {
   (void)state;
   enum { W = 160, H = 120 };
@@ -346,6 +385,7 @@ int main(void) {
       cmocka_unit_test(same_answer),     cmocka_unit_test(unusable_points),
       cmocka_unit_test(missing_feature), cmocka_unit_test(cancelled),
       cmocka_unit_test(weights),         cmocka_unit_test(picture),
+      cmocka_unit_test(folder),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

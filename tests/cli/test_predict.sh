@@ -43,6 +43,19 @@ run predict $model "$work/p.xyz" "$work/q.xyz" --columns x,y,z,strength -o "$wor
 check "two clouds into a folder" is 0
 check "a file for each" only "$work/o/dir" p.npy q.npy
 
+# scans without a header, of 3, 5 and 6 floats: 60 numbers of 0, 1 and 2
+for i in 0 1 2 3 4 5 6 7 8 9; do i32 0 1065353216 1073741824 0 0 1065353216; done >"$work/s.bin"
+run predict $model "$work/s.bin" --floats 3 --fill strength=0 -o "$work/s3.npy" -q
+check "scans of three floats" [ "$(wc -c <"$work/s3.npy")" = $((128 + 4 * 20)) ]
+run predict $model "$work/s.bin" --floats 5 -o "$work/s5.npy" -q
+check "of five" [ "$(wc -c <"$work/s5.npy")" = $((128 + 4 * 12)) ]
+run predict $model "$work/s.bin" --columns x,y,z,_,strength,_ -o "$work/s6.npy" -q
+check "of six, named" [ "$(wc -c <"$work/s6.npy")" = $((128 + 4 * 10)) ]
+run predict $model "$work/s.bin" --floats 7 -o "$work/s7.npy"
+check "not of seven" is 4
+run predict $model $cloud --floats 5 -o "$work/s8.npy"
+check "nor for LAS" is 2
+
 printf 'nan 0 0 0.5\n' | cat - "$work/p.xyz" >"$work/n.xyz"
 run predict $model "$work/n.xyz" --columns x,y,z,strength -o "$work/o/n.npy"
 check "an unusable point" is 0
@@ -70,6 +83,15 @@ run predict $model $cloud -o "$work/o/no.las" --las-codes 1,2
 check "too few codes" is 2
 run predict $model $cloud -o "$work/o/no.las" --las-codes 1,2,300
 check "a code that is none" is 2
+mkdir "$work/other"
+cp "$work/p.xyz" "$work/other/p.xyz"
+run predict $model "$work/p.xyz" "$work/other/p.xyz" --columns x,y,z,strength -o "$work/o/dir" --format npy
+check "two results of one name" is 2
+check "are named" says "p.npy"
+cp $cloud "$work/other/in.las"
+run predict $model "$work/other/in.las" -o "$work/other/"
+check "a result in place of its cloud" is 2
+check "leaves the cloud" cmp -s $cloud "$work/other/in.las"
 run predict $model "$work/none.las" -o "$work/o/no.las"
 check "a cloud that is not there" is 4
 run predict $model $cloud -o "$work/o/no.las" --memory 2M

@@ -266,6 +266,37 @@ static void nuscenes_strength(void **state) {
   assert_int_equal(env.mem.used, 0);
 }
 
+/* How a scene is read, known without looking for any. */
+static void rules(void **state) {
+  (void)state;
+  struct pt_env env;
+  pt_env_init(&env, 1, 0);
+  struct ptv3_error err;
+  struct pt_dataset d;
+  struct pt_config config;
+  const char *text =
+      "N = dict(type='NuScenesDataset', data_root='none')\n"
+      "S = dict(type='ScanNetDataset', ignore_index=-100, learning_map={7: 3})\n"
+      "O = dict(type='MyDataset')\n";
+  assert_int_equal(
+      pt_config_parse(&env, text, (int64_t)strlen(text), "t", NULL, 0, &config, &err), 0);
+  assert_int_equal(pt_dataset_rules(&d, &env, pt_get(config.root, "N"), &err), 0);
+  assert_true(d.floats == 5 && fabs(d.strength * 255 - 1) < 1e-12 && d.mapped);
+  assert_int_equal(d.map.to[17], 3); /* car */
+  pt_dataset_free(&d);
+  assert_int_equal(pt_dataset_rules(&d, &env, pt_get(config.root, "S"), &err), 0);
+  assert_string_equal(d.segment, "segment20");
+  assert_true(d.map.to[7] == 3 && d.map.to[8] == -100);
+  pt_dataset_free(&d);
+  assert_int_equal(pt_dataset_rules(&d, &env, pt_get(config.root, "O"), &err), 0);
+  assert_true(!d.floats && !d.mapped && !d.segment && d.count == 0);
+  pt_dataset_free(&d);
+  assert_int_equal(pt_dataset_rules(&d, &env, NULL, &err), 0);
+  pt_dataset_free(&d);
+  pt_config_free(&config);
+  assert_int_equal(env.mem.used, 0);
+}
+
 /* Real scenes, where the folder is there: they load, with the labels of their classes. */
 static void real(void **state) {
   (void)state;
@@ -338,13 +369,9 @@ static void real_kitti(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(layouts),
-      cmocka_unit_test(refusals),
-      cmocka_unit_test(paths),
-      cmocka_unit_test(no_memory),
-      cmocka_unit_test(nuscenes_strength),
-      cmocka_unit_test(real),
-      cmocka_unit_test(real_kitti),
+      cmocka_unit_test(layouts),   cmocka_unit_test(refusals),          cmocka_unit_test(paths),
+      cmocka_unit_test(no_memory), cmocka_unit_test(nuscenes_strength), cmocka_unit_test(rules),
+      cmocka_unit_test(real),      cmocka_unit_test(real_kitti),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

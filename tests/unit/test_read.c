@@ -87,6 +87,10 @@ static void files(void **state) {
   expect("a.bin", NULL, "x:1 y:1 z:1 remission:1");
   expect("a.bin", &(struct pt_read_options){.floats = 8},
          "x:1 y:1 z:1 field3:1 field4:1 field5:1 field6:1 field7:1");
+  expect("a.bin", &(struct pt_read_options){.columns = "x,y,z,_,_,_,strength,_"},
+         "x:1 y:1 z:1 strength:1");
+  refuse_path(in_dir("a.bin"), &(struct pt_read_options){.columns = "x,y,z", .floats = 4},
+              PTV3_INVALID, "are 3 where a point");
   expect("a.pcd.bin", NULL, "x:1 y:1 z:1 intensity:1 ring:1");
   expect("a.npy", NULL, "a:7");
 }
