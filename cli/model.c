@@ -6,6 +6,7 @@
 #include <string.h>
 
 const char *const model_compat_names[] = {"current", "1.5.1", NULL};
+const char *const model_precision_names[] = {"fp32", "bf16", NULL};
 
 static int open_random(struct session *s, const char *seed, const struct model *m,
                        struct ptv3_weights **w) {
@@ -45,8 +46,10 @@ int model_open(struct session *s, const char *config, const struct model_args *a
   struct ptv3_weights *w = NULL;
   int code = open_weights(s, args->weight, m, &w);
   if (code == EXIT_FINE) {
-    struct ptv3_model_options options = {(enum ptv3_compat)args->compat,
-                                         args->allow_missing.item, args->allow_missing.count};
+    struct ptv3_model_options options = {.compat = (enum ptv3_compat)args->compat,
+                                         .precision = (enum ptv3_precision)args->precision,
+                                         .allow_missing = args->allow_missing.item,
+                                         .allow_missing_count = args->allow_missing.count};
     if (ptv3_model_create(s->ctx, m->config, w, &options, &m->model, &s->err))
       code = session_fail(s);
     else

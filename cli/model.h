@@ -9,31 +9,41 @@ struct model_args {
   const char *weight; /* a file, or "random:SEED" */
   struct arg_list options;
   struct arg_list allow_missing;
-  int compat; /* enum ptv3_compat */
+  int compat;    /* enum ptv3_compat */
+  int precision; /* enum ptv3_precision */
 };
 
 extern const char *const model_compat_names[];
+extern const char *const model_precision_names[];
 
-#define MODEL_ARGS(m)                                                                        \
-  {"weight",     'w',    ARG_TEXT,                                                           \
-   &(m)->weight, "FILE", "weights, .pth or .safetensors; random:SEED makes\nuntrained ones", \
-   NULL,         0},                                                                         \
-      {"options",      0,                                                                    \
-       ARG_PAIRS,      &(m)->options,                                                        \
-       "KEY=VALUE...", "changes to CONFIG, as Pointcept takes them",                         \
-       NULL,           0},                                                                   \
-      {"allow-missing",                                                                      \
-       0,                                                                                    \
-       ARG_LIST,                                                                             \
-       &(m)->allow_missing,                                                                  \
-       "PATTERN",                                                                            \
-       "weights that may be absent, e.g. 'seg_head.*';\nmay be given again",                 \
-       NULL,                                                                                 \
-       0},                                                                                   \
-  {                                                                                          \
-    "compat", 0, ARG_CHOICE, &(m)->compat, "VERSION",                                        \
-        "current, or 1.5.1 for weights of Pointcept\nbefore 2024-03-26 (current)",           \
-        model_compat_names, 0                                                                \
+#define MODEL_ARGS(m)                                                                          \
+  {"weight",     'w',    ARG_TEXT,                                                             \
+   &(m)->weight, "FILE", "weights, .pth or .safetensors; random:SEED makes\nuntrained ones",   \
+   NULL,         0},                                                                           \
+      {"options",      0,                                                                      \
+       ARG_PAIRS,      &(m)->options,                                                          \
+       "KEY=VALUE...", "changes to CONFIG, as Pointcept takes them",                           \
+       NULL,           0},                                                                     \
+      {"allow-missing",                                                                        \
+       0,                                                                                      \
+       ARG_LIST,                                                                               \
+       &(m)->allow_missing,                                                                    \
+       "PATTERN",                                                                              \
+       "weights that may be absent, e.g. 'seg_head.*';\nmay be given again",                   \
+       NULL,                                                                                   \
+       0},                                                                                     \
+      {"compat",                                                                               \
+       0,                                                                                      \
+       ARG_CHOICE,                                                                             \
+       &(m)->compat,                                                                           \
+       "VERSION",                                                                              \
+       "current, or 1.5.1 for weights of Pointcept\nbefore 2024-03-26 (current)",              \
+       model_compat_names,                                                                     \
+       0},                                                                                     \
+  {                                                                                            \
+    "precision", 0, ARG_CHOICE, &(m)->precision, "TYPE",                                       \
+        "fp32, or bf16: half the memory, faster where\nthe processor has AVX-512 BF16 (fp32)", \
+        model_precision_names, 0                                                               \
   }
 
 struct model {

@@ -171,8 +171,14 @@ enum ptv3_compat {
                           branch of the MLP before it, not the sum */
 };
 
+/* What features are stored in, and the products computed in where the processor can
+ * (AVX-512 BF16; elsewhere stored in 16 bits and computed in 32). Sums, norms, softmax and
+ * logits are 32-bit floats in either case. */
+enum ptv3_precision { PTV3_PRECISION_F32, PTV3_PRECISION_BF16 };
+
 struct ptv3_model_options {
   enum ptv3_compat compat;
+  enum ptv3_precision precision;
   /* Patterns ("seg_head.*", '*' is any text) of weights that may be absent; they are then
    * initialised from seed 0. Any other weight that is absent or of another shape is an
    * error that lists the first few. */

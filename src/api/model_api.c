@@ -97,6 +97,8 @@ static int build(struct ptv3_model *m, const struct ptv3_weights *weights,
   if (!m->net.kernels)
     return pt_fail(err, PTV3_INVALID,
                    "PTV3_KERNELS names kernels that this build or processor does not have");
+  m->net.cfg.type = o->precision == PTV3_PRECISION_BF16 ? PT_BF16 : PT_F32;
+  m->net.cfg.mat = pt_kernels_mat(m->net.kernels, m->net.cfg.type);
   status = read_transforms(m, err);
   if (!status) status = read_names(m, err);
   if (!status) status = read_las_codes(m, err);

@@ -53,7 +53,8 @@ static int run(struct pt_env *env, const struct pt_model *m, const struct pt_bat
   const float *out = (const float *)(void *)(arena + p->tensor[net->logits].offset);
   permute_in(in, batch->feat, s->input, batch->n, m->cfg.in_channels);
   if (opt->begin) opt->begin(opt->user, s);
-  env->mem.sealed = true; /* everything there is to allocate is allocated */
+  env->mem.sealed =
+      !opt->observe; /* all there is to allocate is allocated, save by observers */
   status = pt_plan_run(p, env, arena, opt->observe, opt->user, err);
   env->mem.sealed = false;
   if (!status) permute_out(logits, out, s->input, batch->n, m->cfg.classes);

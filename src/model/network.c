@@ -24,11 +24,15 @@ struct flow {
   int up;   /* a term still missing from x: up[cluster[r]], or -1 */
 };
 
-static int tensor(struct builder *b, int64_t rows, int channels) {
+static int tensor_of(struct builder *b, enum pt_dtype type, int64_t rows, int channels) {
   if (b->status) return -1;
-  int t = pt_plan_tensor(b->plan, rows, channels, b->err);
+  int t = pt_plan_tensor(b->plan, rows, channels, type, b->err);
   if (t < 0) b->status = PTV3_BUDGET;
   return t;
+}
+
+static int tensor(struct builder *b, int64_t rows, int channels) {
+  return tensor_of(b, b->cfg->type, rows, channels);
 }
 
 static struct pt_step *step(struct builder *b, enum pt_op op, const char *label, int out) {
@@ -63,6 +67,7 @@ static void add_cpe(struct builder *b, const char *label, const struct pt_stage 
                     const struct pt_block_weights *w, const struct flow *f, int out) {
   struct pt_step *s = step(b, PT_OP_cpe, label, out);
   struct pt_cpe *a = &s->a.cpe;
+  a->type = b->cfg->type;
   a->vox = &t->vox;
   a->n = t->n;
   a->c = c;
@@ -81,6 +86,7 @@ static void add_attention(struct builder *b, const char *label, const struct pt_
                           int order, int patch, int x) {
   struct pt_step *s = step(b, PT_OP_attention, label, x);
   struct pt_attention *a = &s->a.attention;
+  a->type = b->cfg->type;
   a->n = t->n;
   a->c = g->channels, a->heads = g->heads;
   a->patch = patch;
@@ -102,6 +108,7 @@ static void add_mlp(struct builder *b, const char *label, const struct pt_stage 
                     const struct pt_block_weights *w, int x, int branch) {
   struct pt_step *s = step(b, PT_OP_mlp, label, x);
   struct pt_mlp *a = &s->a.mlp;
+  a->type = b->cfg->type;
   a->n = t->n;
   a->c = c, a->hidden = (int)(c * b->cfg->mlp_ratio);
   a->pre_norm = b->cfg->pre_norm;
@@ -139,6 +146,7 @@ static int add_embed(struct builder *b, int input) {
   int out = tensor(b, t->n, b->cfg->enc[0].channels);
   struct pt_step *s = step(b, PT_OP_embed, "embedding", out);
   struct pt_embed *a = &s->a.embed;
+  a->type = b->cfg->type;
   a->vox = &t->vox;
   a->n = t->n;
   a->in = b->cfg->in_channels, a->c = b->cfg->enc[0].channels;
@@ -156,6 +164,7 @@ static int add_pool(struct builder *b, int stage, int x) {
   int out = tensor(b, u->n, b->cfg->enc[stage].channels);
   struct pt_step *s = step(b, PT_OP_pool, label, out);
   struct pt_pool *a = &s->a.pool;
+  a->type = b->cfg->type;
   a->n = t->n, a->m = u->n;
   a->in = b->cfg->enc[stage - 1].channels, a->c = b->cfg->enc[stage].channels;
   a->start = t->start, a->row = t->row;
@@ -172,6 +181,7 @@ static int add_branch(struct builder *b, const char *label, const struct pt_stag
   int out = tensor(b, t->n, c);
   struct pt_step *s = step(b, PT_OP_unpool, label, out);
   struct pt_unpool *a = &s->a.unpool;
+  a->type = b->cfg->type;
   a->n = t->n;
   a->in = in, a->c = c;
   a->w = w->w, a->bias = w->bias;
@@ -199,9 +209,10 @@ static struct flow add_unpool(struct builder *b, int stage, int above, int x, in
 static int add_head(struct builder *b, int sources, const int *x, const int *channels,
                     int32_t *const *map) {
   const struct pt_stage *t = &b->s->stage[0];
-  int out = tensor(b, t->n, b->cfg->classes);
+  int out = tensor_of(b, PT_F32, t->n, b->cfg->classes);
   struct pt_step *s = step(b, PT_OP_head, "seg_head", out);
   struct pt_head *a = &s->a.head;
+  a->type = b->cfg->type;
   a->n = t->n;
   a->sources = sources;
   a->classes = b->cfg->classes;
@@ -247,7 +258,7 @@ int pt_network_build(struct pt_env *env, const struct pt_ptv3 *cfg,
   struct ptv3_error e = {0};
   struct builder b = {.cfg = cfg, .w = w, .s = s, .plan = &net->plan, .err = &e};
   pt_plan_init(&net->plan, &env->mem, kernels, env->threads, tile);
-  net->input = tensor(&b, s->stage[0].n, cfg->in_channels);
+  net->input = tensor_of(&b, PT_F32, s->stage[0].n, cfg->in_channels);
   net->logits = add_all(&b, net->input);
   if (!b.status) b.status = pt_plan_layout(&net->plan, net->logits, &e);
   if (!b.status) return PTV3_OK;

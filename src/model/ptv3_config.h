@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "dtype.h"
 #include "structure.h"
 
 struct pt_ptv3_stage {
@@ -25,7 +26,10 @@ struct pt_ptv3 {
   double mlp_ratio;
   bool qkv_bias, pre_norm, enable_rpe, enable_flash, enc_mode, shuffle_orders;
   double qk_scale; /* 0: (channels / heads)^-0.5 */
-  bool compat_151; /* weights of Pointcept 1.5.1: see docs/guide.md */
+  /* How it is computed, which is not the configuration's to say: */
+  enum pt_dtype type; /* storage of features: PT_F32 or PT_BF16 */
+  enum pt_dtype mat;  /* of weight matrices: what the kernels want for such features */
+  bool compat_151;    /* weights of Pointcept 1.5.1: see docs/guide.md */
   int classes;
   int out_channels; /* backbone_out_channels: what the head takes */
 };

@@ -91,9 +91,9 @@ static void fold_rows(const float *g, float *w, int rows, int64_t row) {
 /* ---- layers ---- */
 
 /* Room for `count` matrices one after the other. */
-static struct pt_mat mats(struct build *b, int count, int in, int out) {
-  int64_t bytes = count * pt_mat_size(in, out, PT_F32);
-  return (struct pt_mat){take(b, bytes / (int64_t)sizeof(float)), in, out, PT_F32};
+static struct pt_mat mats(struct build *b, int count, int in, int out, enum pt_dtype type) {
+  int64_t bytes = count * pt_mat_size(in, out, type);
+  return (struct pt_mat){take(b, bytes / (int64_t)sizeof(float)), in, out, type};
 }
 
 static void pack(struct pt_mat m, const float *w, int64_t si, int64_t sj) {
@@ -103,7 +103,7 @@ static void pack(struct pt_mat m, const float *w, int64_t si, int64_t sj) {
 /* Linear (out, in) packed; with a BatchNorm folded in where norm is given. */
 static struct pt_linear_weights linear(struct build *b, const char *name, int in, int out,
                                        bool bias, const char *norm) {
-  struct pt_linear_weights l = {mats(b, 1, in, out), NULL, NULL, NULL};
+  struct pt_linear_weights l = {mats(b, 1, in, out, b->cfg->mat), NULL, NULL, NULL};
   float *v = bias || norm ? take(b, out) : NULL;
   l.bias = v;
   struct batchnorm n = {0};
@@ -122,8 +122,8 @@ static struct pt_linear_weights linear(struct build *b, const char *name, int in
 
 /* Convolution (out, k, k, k, in) as k^3 packed matrices; scale [out] NULL or BatchNorm's g. */
 static struct pt_mat conv(struct build *b, const char *name, int taps, int in, int out,
-                          const float *scale) {
-  struct pt_mat w = mats(b, taps, in, out);
+                          enum pt_dtype type, const float *scale) {
+  struct pt_mat w = mats(b, taps, in, out, type);
   if (!b->data) return w;
   get(b, name, "weight", b->temp);
   int64_t row = (int64_t)taps * in;
@@ -134,7 +134,7 @@ static struct pt_mat conv(struct build *b, const char *name, int taps, int in, i
 
 static void block(struct build *b, const struct pt_ptv3_stage *s, struct pt_block_weights *w) {
   int c = s->channels, hidden = (int)(c * b->cfg->mlp_ratio);
-  w->conv_w = conv(b, "cpe.0", 27, c, c, NULL);
+  w->conv_w = conv(b, "cpe.0", 27, c, c, b->cfg->mat, NULL);
   w->conv_bias = vector(b, "cpe.0", "bias", c);
   struct pt_linear_weights l = linear(b, "cpe.1", c, c, true, NULL);
   w->cpe_w = l.w, w->cpe_bias = l.bias;
@@ -175,7 +175,7 @@ static void network(struct build *b, struct pt_ptv3_weights *w) {
   const struct pt_ptv3 *cfg = b->cfg;
   prefix(b, "backbone.embedding.");
   struct batchnorm n = batchnorm(b, "stem.norm", cfg->enc[0].channels);
-  w->stem_w = conv(b, "stem.conv", 125, cfg->in_channels, cfg->enc[0].channels, n.g);
+  w->stem_w = conv(b, "stem.conv", 125, cfg->in_channels, cfg->enc[0].channels, PT_F32, n.g);
   w->stem_bias = n.shift;
   for (int s = 0; s < cfg->stages; s++) {
     if (s > 0) {

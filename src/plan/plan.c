@@ -21,9 +21,10 @@ void pt_plan_init(struct pt_plan *p, struct pt_mem *mem, const struct pt_kernels
   *p = (struct pt_plan){.mem = mem, .kernels = kernels, .threads = threads, .tile = tile};
 }
 
-int pt_plan_tensor(struct pt_plan *p, int64_t rows, int channels, struct ptv3_error *err) {
+int pt_plan_tensor(struct pt_plan *p, int64_t rows, int channels, enum pt_dtype type,
+                   struct ptv3_error *err) {
   int64_t bytes;
-  if (!pt_mul(rows, 4 * (int64_t)channels, &bytes) || bytes > INT64_MAX / 2) {
+  if (!pt_mul(rows, pt_dtype(type)->bytes * channels, &bytes) || bytes > INT64_MAX / 2) {
     pt_fail(err, PTV3_BUDGET, "a tensor of %lld x %d numbers is larger than any memory",
             (long long)rows, channels);
     return -1;
@@ -33,6 +34,7 @@ int pt_plan_tensor(struct pt_plan *p, int64_t rows, int channels, struct ptv3_er
     return -1;
   p->tensor[p->tensors] = (struct pt_plan_tensor){.rows = rows,
                                                   .channels = channels,
+                                                  .type = type,
                                                   .bytes = pt_round_up(bytes, 64),
                                                   .first = 0,
                                                   .last = -1};
@@ -96,7 +98,7 @@ int pt_plan_run(struct pt_plan *p, struct pt_env *env, char *arena, pt_observer 
     p->seconds[s->op] += now() - start;
     if (observe && s->out >= 0) {
       const struct pt_plan_tensor *t = &p->tensor[s->out];
-      observe(user, s, (const float *)(void *)(arena + t->offset), t->rows, t->channels);
+      observe(user, s, arena + t->offset, t->type, t->rows, t->channels);
     }
   }
   return pt_progress(env, "network", p->steps, p->steps, err);

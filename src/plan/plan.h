@@ -53,6 +53,7 @@ struct pt_step {
 struct pt_plan_tensor {
   int64_t rows;
   int channels;
+  enum pt_dtype type;
   int64_t bytes;   /* a multiple of 64 */
   int first, last; /* steps; first > last: never used */
   int64_t offset;  /* in the arena */
@@ -75,8 +76,9 @@ struct pt_plan {
 void pt_plan_init(struct pt_plan *p, struct pt_mem *mem, const struct pt_kernels *kernels,
                   int threads, int tile);
 
-/* A tensor of float [rows, channels]; its number, or -1 with err filled. */
-int pt_plan_tensor(struct pt_plan *p, int64_t rows, int channels, struct ptv3_error *err);
+/* A tensor [rows, channels] of PT_F32 or PT_BF16; its number, or -1 with err filled. */
+int pt_plan_tensor(struct pt_plan *p, int64_t rows, int channels, enum pt_dtype type,
+                   struct ptv3_error *err);
 
 /* Appends a step with cleared arguments to be filled in; NULL with err filled on failure.
  * The pointer is valid until the next call. */
@@ -94,8 +96,8 @@ int pt_plan_layout(struct pt_plan *p, int keep, struct ptv3_error *err);
 void pt_plan_scratch(struct pt_plan *p, int tile, int threads);
 
 /* Called after each step of a run; data is the step's result [rows, channels]. */
-typedef void pt_observer(void *user, const struct pt_step *step, const float *data,
-                         int64_t rows, int channels);
+typedef void pt_observer(void *user, const struct pt_step *step, const void *data,
+                         enum pt_dtype type, int64_t rows, int channels);
 
 /* Runs all steps in an arena of p->arena bytes, 64-byte aligned, in which the builder has
  * already placed the inputs. Reports progress through env; may be cancelled between steps. */

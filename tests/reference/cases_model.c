@@ -125,8 +125,8 @@ static void stage_of(const struct watch *w, const struct pt_step *step, char nam
   if (block + 1 == depth) snprintf(name, 16, "%s%d", side, *s);
 }
 
-static void after(void *user, const struct pt_step *step, const float *data, int64_t rows,
-                  int channels) {
+static void after(void *user, const struct pt_step *step, const void *data, enum pt_dtype type,
+                  int64_t rows, int channels) {
   struct watch *w = user;
   char name[16], tensor[40], error[64];
   int s;
@@ -135,8 +135,9 @@ static void after(void *user, const struct pt_step *step, const float *data, int
   double *want = ref_f64(w->c, NULL, "stage/%s/feat", name);
   float *got = ref_alloc(w->c, rows * channels, sizeof *got);
   for (int64_t i = 0; i < rows; i++)
-    memcpy(got + i * channels, data + (int64_t)w->ours[s][i] * channels,
-           (size_t)channels * sizeof *got);
+    pt_convert(got + i * channels, PT_F32,
+               (const char *)data + w->ours[s][i] * channels * pt_dtype(type)->bytes, type,
+               channels);
   snprintf(tensor, sizeof tensor, "stage/%s/feat", name);
   snprintf(error, sizeof error, "float32_error|%s", tensor);
   ref_compare(w->c, tensor, got, want, rows * channels, error);
