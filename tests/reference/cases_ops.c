@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "patch.h"
 #include "refmodel.h"
 
 /* ---- pieces in double ---- */
@@ -412,6 +413,24 @@ static struct pt_attention attention(struct refcase *c, const struct points *p, 
   return a;
 }
 
+/* The keys of every patch, as a set, and its own positions, against the padding tables. */
+static void check_patches(struct refcase *c, const struct pt_attention *a) {
+  int64_t slots, bad = 0, total = pt_patch_total(a);
+  int32_t *slot = ref_i32(c, &slots, "cu_seqlens"), *pad = ref_i32(c, NULL, "pad");
+  int32_t *unpad = ref_i32(c, NULL, "unpad"), *seen = ref_alloc(c, a->n, sizeof *seen);
+  ref_check(c, total == slots - 1, "%lld patches", (long long)total);
+  memset(seen, 0, (size_t)a->n * sizeof *seen);
+  for (int32_t p = 0; p < total && total == slots - 1; p++) {
+    struct pt_patch q = pt_patch_at(a, p);
+    bad += q.len != slot[p + 1] - slot[p];
+    for (int32_t s = slot[p]; s < slot[p + 1]; s++) seen[pad[s]] = p + 1;
+    for (int64_t j = q.first; j < q.first + q.len; j++) bad += seen[j] != p + 1;
+    for (int64_t j = q.first + q.len - q.own; j < q.first + q.len; j++)
+      bad += unpad[j] < slot[p] || unpad[j] >= slot[p + 1];
+  }
+  ref_check(c, !bad, "%lld places of patches differ", (long long)bad);
+}
+
 static void run_attention(struct refcase *c) {
   struct points p = structure(c, 1, NULL, all_orders, 4);
   float *x = ref_f32(c, NULL, "x"), *rows;
@@ -426,11 +445,7 @@ static void run_attention(struct refcase *c) {
               residual_norm(c, x, ref_f64(c, NULL, "y"), p.n, a.c), p.n * a.c,
               "float32_error|y");
   ref_check(c, a.patch == (int)ref_number(c, "patch_size_used", 0), "patch size %d", a.patch);
-  int64_t patches = 0, cu;
-  for (int i = 0; i < p.s.clouds; i++)
-    patches += pt_patch_count(p.offset[i + 1] - p.offset[i], a.patch);
-  ref_i32(c, &cu, "cu_seqlens");
-  ref_check(c, patches == cu - 1, "%lld patches", (long long)patches);
+  check_patches(c, &a);
   pt_structure_free(c->env, &p.s);
 }
 

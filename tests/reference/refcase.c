@@ -103,9 +103,9 @@ double ref_number(struct refcase *c, const char *path, double def) {
 void ref_compare(struct refcase *c, const char *name, const float *got, const double *want,
                  int64_t n, const char *error_path) {
   char path[200];
-  snprintf(path, sizeof path, "%s|max_abs", error_path);
+  snprintf(path, sizeof path, "%s|max_abs", error_path ? error_path : "");
   double max_abs = ref_number(c, path, 0);
-  snprintf(path, sizeof path, "%s|rms", error_path);
+  snprintf(path, sizeof path, "%s|rms", error_path ? error_path : "");
   double rms = ref_number(c, path, 0), largest = 0, err = 0, sum = 0;
   for (int64_t i = 0; i < n; i++) {
     double d = fabs((double)got[i] - want[i]);
@@ -114,6 +114,7 @@ void ref_compare(struct refcase *c, const char *name, const float *got, const do
     sum += d * d;
     largest = fmax(largest, fabs(want[i]));
   }
+  if (!error_path) max_abs = rms = 1e-6 * largest;
   double got_rms = n ? sqrt(sum / (double)n) : 0;
   double tol = 10 * max_abs + 2e-7 * largest, tol_rms = 5 * rms + 2e-7 * largest;
   c->worst = fmax(c->worst, fmax(err / (tol + 1e-300), got_rms / (tol_rms + 1e-300)));

@@ -57,7 +57,8 @@ double ref_number(struct refcase *c, const char *path, double def);
 
 /* Compares floats with what is expected [n]. The tolerance is PyTorch's own float32 error,
  * meta[error_path] = {max_abs, rms}, times 10 (largest) and 5 (root mean square), plus 2e-7
- * of the largest expected value. */
+ * of the largest expected value. With error_path NULL (not recorded) 1e-6 of the largest
+ * expected value stands for that error. */
 void ref_compare(struct refcase *c, const char *name, const float *got, const double *want,
                  int64_t n, const char *error_path);
 

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pyconfig.h"
-
 /* ---- weights ---- */
 
 static uint64_t name_hash(const char *name, uint64_t seed) {
@@ -119,6 +117,20 @@ static void put_python(struct text *t, const json_t *v) {
   }
 }
 
+char *ref_python(const json_t *v) {
+  struct text t = {0};
+  put_python(&t, v);
+  return t.s;
+}
+
+void ref_parse(struct refcase *c, const char *text, struct pt_config *config) {
+  struct ptv3_error e;
+  if (pt_config_parse(c->env, text, (int64_t)strlen(text), c->folder, NULL, 0, config, &e)) {
+    fprintf(stderr, "%s\n", e.message);
+    exit(2);
+  }
+}
+
 void ref_config(struct refcase *c, json_t *model, struct pt_ptv3 *cfg) {
   struct text t = {0};
   struct pt_config config = {0};
@@ -126,8 +138,8 @@ void ref_config(struct refcase *c, json_t *model, struct pt_ptv3 *cfg) {
   put(&t, "model = ");
   put_python(&t, model);
   put(&t, "\n");
-  if (pt_config_parse(c->env, t.s, (int64_t)t.n, c->folder, NULL, 0, &config, &e) ||
-      pt_ptv3_from_value(pt_get(config.root, "model"), cfg, &e)) {
+  ref_parse(c, t.s, &config);
+  if (pt_ptv3_from_value(pt_get(config.root, "model"), cfg, &e)) {
     fprintf(stderr, "%s\n", e.message);
     exit(2);
   }

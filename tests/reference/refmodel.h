@@ -4,6 +4,7 @@
 #define REFMODEL_H
 
 #include "forward.h"
+#include "pyconfig.h"
 #include "refcase.h"
 
 /* The formula's value of element i of the tensor `name`: seed, name and index in; see the
@@ -12,6 +13,12 @@ void ref_formula(const struct pt_param *p, uint64_t seed, float *dst);
 
 /* A pt_fetch whose user is a uint64_t seed. */
 int ref_formula_fetch(void *user, const struct pt_param *p, float *dst, struct ptv3_error *err);
+
+/* JSON as Python text, to be freed with free(). */
+char *ref_python(const json_t *v);
+
+/* Reads a config text. Ends the program when it cannot be read. */
+void ref_parse(struct refcase *c, const char *text, struct pt_config *config);
 
 /* The network of a model dict given as JSON. Ends the program when it cannot be read. */
 void ref_config(struct refcase *c, json_t *model, struct pt_ptv3 *cfg);
