@@ -204,7 +204,7 @@ $(BUILD)/tests/%: tests/%.c $(INTERNAL)
 	$(Q)$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests -MMD -MP $(LDFLAGS) -o $@ $< $(INTERNAL) $(LDLIBS) \
 	  -lcmocka
 
-$(BUILD)/bench/%: bench/%.c $(INTERNAL)
+$(BUILD)/bench/%: bench/%.c $(wildcard bench/*.h) $(INTERNAL)
 	@mkdir -p $(@D)
 	$(say) CC $@
 	$(Q)$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests -MMD -MP $(LDFLAGS) -o $@ $< $(INTERNAL) $(LDLIBS)
@@ -280,11 +280,11 @@ fuzz-run: $(FUZZ:%=$(BUILD)/fuzz/%)
 
 # ---- measuring ----
 .PHONY: bench
-bench: all $(KERNELS)  ## time the kernels and the program
-	@BUILD=$(BUILD) sh scripts/bench.sh $(KERNELS)
+bench: all $(KERNELS) $(BUILD)/bench/bench_net  ## time the kernels, the network and the program; NET= its options
+	@BUILD=$(BUILD) NET='$(NET)' sh scripts/bench.sh $(KERNELS)
 
 # ---- style ----
-STYLED := $(wildcard include/*.h cli/*.[ch] src/*/*.[ch] src/*/*/*.[ch] tests/*/*.[ch] examples/*.c)
+STYLED := $(wildcard include/*.h cli/*.[ch] src/*/*.[ch] src/*/*/*.[ch] tests/*/*.[ch] examples/*.c bench/*.[ch])
 .PHONY: format check-style
 format:  ## lay out the sources with clang-format
 	clang-format -i $(STYLED)

@@ -1,0 +1,373 @@
+/* bench_net.c - the whole network on rooms of several sizes: voxels a second, where the time
+ * goes, how far each op is from the least its products and exponentials can take, and how much
+ * memory a voxel takes. docs/speed.md has results.
+ *
+ *   bench_net [--sizes 20k,50k,100k,200k] [--all] [--inputs FILE.npz,FOLDER,...] [--threads N]
+ *             [--kernels NAME] [--precision fp32] [--reps N] [--best] [--json FILE]
+ *
+ * --all adds rooms of 400 000 and 1 000 000 voxels. --inputs replaces the synthetic rooms; see
+ * net_inputs.h. The network is that of bench/s3dis_base.py (--config for another one with 6
+ * input channels) with untrained weights of seed 1: speed does not depend on their values. The
+ * first run of a size is counted and measured for memory, not timed. Of the others the
+ * median by wall clock is shown, with --best the shortest; cpu is the time of all threads
+ * together, which tells when another program had the processor. */
+#include <jansson.h>
+#include <malloc.h>
+
+#include "init.h"
+#include "net_count.h"
+#include "net_inputs.h"
+#include "net_rates.h"
+#include "pyconfig.h"
+
+enum { MOST_RUNS = 50, MOST_INPUTS = 64 };
+
+struct options {
+  const char *config, *kernels, *precision, *json;
+  char *inputs[MOST_INPUTS];
+  int input_count;
+  int64_t sizes[MOST_INPUTS];
+  int size_count;
+  int threads, reps;
+  bool best;
+};
+
+/* One forward pass: by op, the structure pass last; wall clock, and all threads' CPU time. */
+struct run {
+  double wall, cpu, seconds[PT_OPS + 1], cpu_of[PT_OPS + 1];
+  double last; /* CPU time at the end of the step before */
+};
+
+struct memory {
+  int64_t cat[PT_MEM_COUNT]; /* peak of each category above what was there before */
+  int64_t peak;              /* of all together */
+  int64_t grown; /* of the resident set at its peak, as the system saw it; -1 unknown */
+};
+
+struct result {
+  struct counts counts;
+  struct memory memory;
+  struct run run[MOST_RUNS];
+  int runs;
+};
+
+/* ---- the model ---- */
+
+struct source {
+  struct pt_param *param;
+  int64_t params;
+};
+
+static int fetch(void *user, const struct pt_param *p, float *dst, struct ptv3_error *err) {
+  const struct source *s = user;
+  for (int64_t i = 0; i < s->params; i++)
+    if (!strcmp(s->param[i].name, p->name)) {
+      pt_param_init(p, pt_param_fan(s->param, i), 1, dst);
+      return PTV3_OK;
+    }
+  return pt_fail(err, PTV3_INTERNAL, "no parameter '%s'", p->name);
+}
+
+static void load_model(struct pt_env *env, const struct options *o, struct pt_model *m) {
+  struct ptv3_error e = {0};
+  struct pt_config config;
+  struct source s;
+  if (pt_config_load(env, o->config, NULL, 0, &config, &e)) die(&e);
+  const struct pt_value *model = pt_need_dict(config.root, "model", &e);
+  if (!model || pt_ptv3_from_value(model, &m->cfg, &e)) die(&e);
+  pt_config_free(&config);
+  if (m->cfg.in_channels != FEATURES) {
+    fprintf(stderr, "bench_net: '%s' has in_channels = %d, not %d\n", o->config,
+            m->cfg.in_channels, FEATURES);
+    exit(1);
+  }
+  m->kernels = pt_kernel_table(o->kernels);
+  if (!m->kernels) fprintf(stderr, "bench_net: no kernels '%s'\n", o->kernels), exit(1);
+  double start = clock_of(CLOCK_MONOTONIC);
+  if (pt_ptv3_params(&env->mem, &m->cfg, &s.param, &s.params, &e)) die(&e);
+  if (pt_weights_build(env, &m->cfg, fetch, &s, &m->w, &e)) die(&e);
+  pt_free(&env->mem, s.param);
+  printf("%s, %.1f M numbers of weights made and packed in %.2f s\n", o->config,
+         1e-6 * (double)m->w.size, clock_of(CLOCK_MONOTONIC) - start);
+}
+
+/* ---- memory ---- */
+
+/* A line of /proc/self/status in bytes; -1 where there is none. */
+static int64_t status_of(const char *key) {
+  char line[256];
+  long long kib = -1;
+  FILE *f = fopen("/proc/self/status", "r");
+  while (f && kib < 0 && fgets(line, sizeof line, f))
+    if (!strncmp(line, key, strlen(key))) sscanf(line + strlen(key), ":%lld", &kib);
+  if (f) fclose(f);
+  return kib < 0 ? -1 : 1024 * kib;
+}
+
+static bool forget_peak(void) {
+  FILE *f = fopen("/proc/self/clear_refs", "w");
+  if (!f) return false;
+  bool written = fputs("5", f) >= 0;
+  return fclose(f) == 0 && written;
+}
+
+static void memory_begin(struct pt_mem *mem, struct memory *m) {
+  for (int c = 0; c < PT_MEM_COUNT; c++)
+    atomic_store(&mem->cat_peak[c], m->cat[c] = atomic_load(&mem->cat[c]));
+  atomic_store(&mem->peak, m->peak = atomic_load(&mem->used));
+#if defined(__GLIBC__)
+  malloc_trim(0); /* what inputs left behind would hide growth */
+#endif
+  m->grown = forget_peak() ? status_of("VmRSS") : -1;
+}
+
+static void memory_end(struct pt_mem *mem, struct memory *m) {
+  for (int c = 0; c < PT_MEM_COUNT; c++) m->cat[c] = atomic_load(&mem->cat_peak[c]) - m->cat[c];
+  m->peak = atomic_load(&mem->peak) - m->peak;
+  if (m->grown >= 0) m->grown = status_of("VmHWM") - m->grown;
+}
+
+/* ---- runs ---- */
+
+static void forward(struct pt_env *env, const struct pt_model *m, const struct input *in,
+                    const struct pt_forward *opt) {
+  struct ptv3_error e;
+  const int64_t offset[2] = {0, in->n};
+  struct pt_batch batch = {in->n, in->coord, in->feat, 1, offset};
+  float *logits =
+      pt_alloc(&env->mem, in->n, m->cfg.classes * (int64_t)sizeof *logits, PT_MEM_OUTPUT, &e);
+  if (!logits || pt_forward(env, m, &batch, opt, logits, &e)) die(&e);
+  pt_free(&env->mem, logits);
+}
+
+static int by_wall(const void *a, const void *b) {
+  return compare_doubles(&((const struct run *)a)->wall, &((const struct run *)b)->wall);
+}
+
+static void run_begin(void *user, const struct pt_structure *s) {
+  struct run *r = user;
+  double t = cpu_seconds();
+  (void)s;
+  r->cpu_of[PT_OPS] += t - r->last;
+  r->last = t;
+}
+
+static void run_observe(void *user, const struct pt_step *step, const float *data, int64_t rows,
+                        int channels) {
+  struct run *r = user;
+  double t = cpu_seconds();
+  (void)data, (void)rows, (void)channels;
+  r->cpu_of[step->op] += t - r->last;
+  r->last = t;
+}
+
+/* reps 0: as many runs as take about 6 s, 3 to 9. */
+static void measure(struct pt_env *env, const struct pt_model *m, const struct input *in,
+                    int reps, struct result *r) {
+  struct pt_forward count = {
+      .begin = count_begin, .observe = count_observe, .user = &r->counts};
+  memory_begin(&env->mem, &r->memory);
+  forward(env, m, in, &count);
+  memory_end(&env->mem, &r->memory);
+  double total = 0;
+  for (r->runs = 0; reps ? r->runs < reps : r->runs < 3 || (r->runs < 9 && total < 6);) {
+    struct run *run = &r->run[r->runs++];
+    *run = (struct run){0};
+    struct pt_forward timed = {
+        .begin = run_begin, .observe = run_observe, .user = run, .seconds = run->seconds};
+    double wall = clock_of(CLOCK_MONOTONIC), cpu = run->last = cpu_seconds();
+    forward(env, m, in, &timed);
+    run->wall = clock_of(CLOCK_MONOTONIC) - wall;
+    run->cpu = cpu_seconds() - cpu;
+    total += run->wall;
+  }
+  qsort(r->run, (size_t)r->runs, sizeof *r->run, by_wall);
+}
+
+/* ---- reports ---- */
+
+static double floor_of(const struct counts *c, int op, double peak) {
+  return (c->flop[op] + EXP_FLOPS * c->exps[op]) / peak;
+}
+
+static void print_row(const char *name, const double took[2], const double whole[2],
+                      double least, double flop, int threads) {
+  printf("  %-10s %8.1f ms %5.1f %% | cpu %8.1f ms %5.1f %%", name, 1e3 * took[0],
+         100 * took[0] / whole[0], 1e3 * took[1], 100 * took[1] / whole[1]);
+  if (least > 0)
+    printf(" | floor %7.1f ms, reached %3.0f %%, by cpu %3.0f %% | %5.0f GFLOP/s", 1e3 * least,
+           100 * least / took[0], 100 * least * threads / took[1], 1e-9 * flop / took[0]);
+  printf("\n");
+}
+
+static void print_ops(const struct run *run, const struct counts *c, double peak, int threads) {
+  const double whole[2] = {run->wall, run->cpu};
+  double rest[2] = {run->wall, run->cpu}, least = 0, flop = 0;
+  for (int op = 0; op <= PT_OPS; op++) {
+    const double took[2] = {run->seconds[op], run->cpu_of[op]};
+    const double here = op < PT_OPS ? floor_of(c, op, peak) : 0;
+    print_row(op < PT_OPS ? pt_op_name((enum pt_op)op) : "structure", took, whole, here,
+              op < PT_OPS ? c->flop[op] : 0, threads);
+    rest[0] -= took[0], rest[1] -= took[1];
+    least += here;
+    flop += op < PT_OPS ? c->flop[op] : 0;
+  }
+  print_row("rest", rest, whole, 0, 0, threads);
+  print_row("whole", whole, whole, least, flop, threads);
+}
+
+static void print_memory(const struct memory *m, double n) {
+  printf("  bytes a voxel at the peak:");
+  for (int c = 0; c < PT_MEM_COUNT; c++)
+    if (m->cat[c])
+      printf(" %s %.0f,", pt_memcat_text((enum pt_memcat)c), (double)m->cat[c] / n);
+  printf(" together %.0f", (double)m->peak / n);
+  if (m->grown >= 0)
+    printf("; predicted %.1f MB, the process grew by %.1f MB", 1e-6 * (double)m->peak,
+           1e-6 * (double)m->grown);
+  printf("\n");
+}
+
+static void print_result(const struct input *in, const struct result *r, double peak,
+                         const struct options *o) {
+  const struct run *run = &r->run[o->best ? 0 : (r->runs - 1) / 2];
+  printf("\n%s, %lld voxels: %.0f voxels/s; %s of %d runs %.3f s (%.3f to %.3f), cpu %.3f s\n",
+         in->name, (long long)in->n, (double)in->n / run->wall, o->best ? "best" : "median",
+         r->runs, run->wall, r->run[0].wall, r->run[r->runs - 1].wall, run->cpu);
+  printf("  neighbours a voxel %.2f of 27, %.2f of 125; rows", r->counts.pairs3,
+         r->counts.pairs5);
+  for (int s = 0; s < PT_MAX_STAGES && r->counts.rows[s]; s++)
+    printf(" %lld", (long long)r->counts.rows[s]);
+  printf("; peak of multiply-adds %.0f GFLOP/s\n", 1e-9 * peak);
+  print_ops(run, &r->counts, peak, o->threads);
+  print_memory(&r->memory, (double)in->n);
+  fflush(stdout);
+}
+
+static json_t *json_of(const struct input *in, const struct result *r, double peak, bool best) {
+  const struct run *mid = &r->run[best ? 0 : (r->runs - 1) / 2];
+  json_t *ops = json_object(), *bytes = json_object(), *walls = json_array();
+  for (int op = 0; op < PT_OPS; op++)
+    json_object_set_new(ops, pt_op_name((enum pt_op)op),
+                        json_pack("{s:f,s:f,s:f,s:f,s:f}", "seconds", mid->seconds[op], "cpu",
+                                  mid->cpu_of[op], "floor", floor_of(&r->counts, op, peak),
+                                  "flop", r->counts.flop[op], "exps", r->counts.exps[op]));
+  json_object_set_new(
+      ops, "structure",
+      json_pack("{s:f,s:f}", "seconds", mid->seconds[PT_OPS], "cpu", mid->cpu_of[PT_OPS]));
+  for (int c = 0; c < PT_MEM_COUNT; c++)
+    json_object_set_new(bytes, pt_memcat_text((enum pt_memcat)c),
+                        json_integer(r->memory.cat[c]));
+  for (int i = 0; i < r->runs; i++) json_array_append_new(walls, json_real(r->run[i].wall));
+  return json_pack("{s:s,s:I,s:f,s:f,s:f,s:f,s:f,s:o,s:o,s:I,s:I,s:o}", "input", in->name,
+                   "voxels", (json_int_t)in->n, "seconds", mid->wall, "cpu", mid->cpu,
+                   "voxels_per_second", (double)in->n / mid->wall, "neighbours_of_27",
+                   r->counts.pairs3, "neighbours_of_125", r->counts.pairs5, "ops", ops, "bytes",
+                   bytes, "bytes_peak", (json_int_t)r->memory.peak, "rss_growth",
+                   (json_int_t)r->memory.grown, "walls", walls);
+}
+
+static void bench(struct pt_env *env, const struct pt_model *m, const struct options *o,
+                  struct input in, json_t *list) {
+  static struct result r;
+  const char *name = m->kernels->name;
+  double before = peak_rate(name, o->threads);
+  measure(env, m, &in, o->reps, &r);
+  double after = peak_rate(name, o->threads), peak = before > after ? before : after;
+  print_result(&in, &r, peak, o);
+  json_t *j = json_of(&in, &r, peak, o->best);
+  json_object_set_new(j, "peak_flops", json_real(peak));
+  json_array_append_new(list, j);
+  input_free(env, &in);
+}
+
+/* ---- options ---- */
+
+static int64_t parse_size(const char *s) {
+  char *end;
+  double v = strtod(s, &end);
+  return (int64_t)(v * (*end == 'k' ? 1e3 : *end == 'M' ? 1e6 : 1));
+}
+
+static void usage(const char *what) {
+  fprintf(stderr, "bench_net: %s; see the top of bench/bench_net.c\n", what);
+  exit(2);
+}
+
+static void parse_list(struct options *o, char *list, bool sizes) {
+  int *count = sizes ? &o->size_count : &o->input_count;
+  *count = 0;
+  for (char *item = strtok(list, ","); item; item = strtok(NULL, ",")) {
+    if (*count == MOST_INPUTS) usage("too many items");
+    if (!sizes) {
+      o->inputs[(*count)++] = item;
+      continue;
+    }
+    o->sizes[(*count)++] = parse_size(item);
+    if (o->sizes[*count - 1] < 1000) usage("a room has at least 1000 voxels");
+  }
+}
+
+static void parse(int argc, char **argv, struct options *o) {
+  static char sizes[] = "20k,50k,100k,200k", all[] = "20k,50k,100k,200k,400k,1M";
+  parse_list(o, sizes, true);
+  for (int i = 1; i < argc; i++) {
+    if (!strcmp(argv[i], "--all")) {
+      parse_list(o, all, true);
+      continue;
+    }
+    if (!strcmp(argv[i], "--best")) {
+      o->best = true;
+      continue;
+    }
+    if (i + 1 == argc) usage("an option without its value, or unknown");
+    const char *name = argv[i];
+    char *value = argv[++i];
+    if (!strcmp(name, "--sizes"))
+      parse_list(o, value, true);
+    else if (!strcmp(name, "--inputs"))
+      parse_list(o, value, false);
+    else if (!strcmp(name, "--threads"))
+      o->threads = atoi(value);
+    else if (!strcmp(name, "--reps"))
+      o->reps = atoi(value);
+    else if (!strcmp(name, "--kernels"))
+      o->kernels = value;
+    else if (!strcmp(name, "--precision"))
+      o->precision = value;
+    else if (!strcmp(name, "--config"))
+      o->config = value;
+    else if (!strcmp(name, "--json"))
+      o->json = value;
+    else
+      usage("unknown option");
+  }
+  if (o->threads < 1 || o->reps < 0 || o->reps > MOST_RUNS)
+    usage("threads or reps out of range");
+  if (strcmp(o->precision, "fp32")) usage("the only precision of this build is fp32");
+}
+
+int main(int argc, char **argv) {
+  struct options o = {.config = "bench/s3dis_base.py", .precision = "fp32", .threads = 2};
+  struct pt_env env;
+  struct pt_model m = {0};
+  parse(argc, argv, &o);
+  pt_env_init(&env, o.threads, 0);
+  load_model(&env, &o, &m);
+  printf("kernels %s, %s, %d threads\n", m.kernels->name, o.precision, o.threads);
+  json_t *list = json_array();
+  for (int i = 0; i < o.input_count; i++)
+    bench(
+        &env, &m, &o,
+        pt_is_dir(o.inputs[i]) ? input_scene(&env, o.inputs[i]) : input_npz(&env, o.inputs[i]),
+        list);
+  for (int i = 0; i < o.size_count && !o.input_count; i++)
+    bench(&env, &m, &o, input_room(&env, o.sizes[i]), list);
+  json_t *all = json_pack("{s:s,s:s,s:i,s:o}", "kernels", m.kernels->name, "precision",
+                          o.precision, "threads", o.threads, "results", list);
+  if (o.json && json_dump_file(all, o.json, JSON_INDENT(2)))
+    fprintf(stderr, "bench_net: cannot write '%s'\n", o.json), exit(1);
+  json_decref(all);
+  pt_weights_free(&env, &m.w);
+  return 0;
+}

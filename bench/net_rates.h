@@ -1,0 +1,93 @@
+/* net_rates.h - the most multiply-adds a second this machine's threads can do, which is what
+ * the floors of bench_net are counted in; and clocks.
+ *
+ * Each thread runs 16 independent chains of multiply-adds in registers, all threads at the
+ * same time. Rates are by each thread's own CPU time, so that other programs on the machine
+ * do not lower them; the median of several runs, because such a clock can jump. */
+#ifndef BENCH_NET_RATES_H
+#define BENCH_NET_RATES_H
+
+#include <omp.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+static double clock_of(clockid_t id) {
+  struct timespec t;
+  clock_gettime(id, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* User and system seconds of all threads so far. */
+static double cpu_seconds(void) {
+  struct rusage r;
+  getrusage(RUSAGE_SELF, &r);
+  return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
+         1e-6 * (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec);
+}
+
+static int compare_doubles(const void *a, const void *b) {
+  const double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+enum { PEAK_LOOPS = 100000, PEAK_RUNS = 15 };
+
+#define PEAK_BODY(type, set1, fma, lanes)                                         \
+  type a[16], x = set1(0.999f), y = set1(1e-3f);                                  \
+  for (int i = 0; i < 16; i++) a[i] = set1((float)i);                             \
+  const double start = clock_of(CLOCK_THREAD_CPUTIME_ID);                         \
+  for (int n = 0; n < PEAK_LOOPS; n++)                                            \
+    _Pragma("GCC unroll 16") for (int i = 0; i < 16; i++) a[i] = fma(a[i], x, y); \
+  const double took = clock_of(CLOCK_THREAD_CPUTIME_ID) - start;                  \
+  float out[lanes];                                                               \
+  for (int i = 0; i < 16; i++) {                                                  \
+    memcpy(out, &a[i], sizeof out);                                               \
+    *(volatile float *)sink = out[0];                                             \
+  }                                                                               \
+  return 32.0 * lanes * PEAK_LOOPS / took
+
+typedef float v4 __attribute__((vector_size(16)));
+#define V4_SET1(f) ((v4){f, f, f, f})
+#define V4_FMA(a, x, y) ((a) * (x) + (y))
+static double peak_generic(float *sink) { PEAK_BODY(v4, V4_SET1, V4_FMA, 4); }
+
+#if defined(__x86_64__)
+__attribute__((target("avx2,fma"))) static double peak_avx2(float *sink) {
+  PEAK_BODY(__m256, _mm256_set1_ps, _mm256_fmadd_ps, 8);
+}
+__attribute__((target("avx512f"))) static double peak_avx512(float *sink) {
+  PEAK_BODY(__m512, _mm512_set1_ps, _mm512_fmadd_ps, 16);
+}
+#endif
+
+static double peak_once(const char *kernels) {
+  float sink = 0;
+#if defined(__x86_64__)
+  if (!strcmp(kernels, "avx512")) return peak_avx512(&sink);
+  if (!strcmp(kernels, "avx2")) return peak_avx2(&sink);
+#endif
+  (void)kernels;
+  return peak_generic(&sink);
+}
+
+/* FLOP/s of all threads together, with the vectors of these kernels. */
+static double peak_rate(const char *kernels, int threads) {
+  double runs[PEAK_RUNS];
+  for (int r = 0; r < PEAK_RUNS; r++) {
+    double sum = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : sum)
+    sum += peak_once(kernels);
+    runs[r] = sum;
+  }
+  qsort(runs, PEAK_RUNS, sizeof *runs, compare_doubles);
+  return runs[PEAK_RUNS / 2];
+}
+
+#endif
