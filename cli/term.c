@@ -145,11 +145,11 @@ void progress_clear(struct progress *p) {
   p->open = false;
 }
 
-/* "  12.3 k/s", nothing for a handful of steps, whose rate says little. */
-static const char *rate_text(double done, double total, double spent, char buf[40]) {
+/* "  12.3 k/s" of points; the rate of other things says little. */
+static const char *rate_text(const char *what, double done, double spent, char buf[40]) {
   char count[24];
   buf[0] = 0;
-  if (total >= 1000 && spent > 0 && done > 0)
+  if (strstr(what, "points") && spent > 0 && done > 0)
     snprintf(buf, 40, "  %s/s", term_count(done / spent, count));
   return buf;
 }
@@ -189,7 +189,7 @@ void progress_show(struct progress *p, const char *what, int64_t done, int64_t t
   if (part > 1) part = 1;
   char rate[40], left[40];
   double spent = now - p->began;
-  rate_text((double)done, (double)total, spent, rate);
+  rate_text(what, (double)done, spent, rate);
   left_text(part, spent, left);
   if (p->terminal) {
     if (now - p->shown < 0.1 && part < 1) return;

@@ -11,17 +11,15 @@
 #include "npy.h"
 #include "read.h"
 
-enum { NEIGHBOURS = 16, FILLS = 16 };
-
 /* ---- clouds ---- */
 
-static int read_fills(const struct ptv3_cloud_options *o, struct pt_fill fill[FILLS],
-                      struct ptv3_error *err) {
-  if (o->fill_count < 0 || o->fill_count > FILLS)
-    return pt_fail(err, PTV3_INVALID, "%d features to fill; up to %d are offered",
-                   o->fill_count, FILLS);
-  for (int i = 0; i < o->fill_count; i++) {
-    int status = pt_fill_parse(o->fill[i], &fill[i], err);
+int pt_fills_parse(const char *const *text, int count, struct pt_fill fill[PT_FILLS],
+                   struct ptv3_error *err) {
+  if (count < 0 || count > PT_FILLS || (count && !text))
+    return pt_fail(err, PTV3_INVALID, "%d features to fill; up to %d are offered", count,
+                   PT_FILLS);
+  for (int i = 0; i < count; i++) {
+    int status = pt_fill_parse(text[i], &fill[i], err);
     if (status) return status;
   }
   return PTV3_OK;
@@ -30,7 +28,7 @@ static int read_fills(const struct ptv3_cloud_options *o, struct pt_fill fill[FI
 /* What the model needs and no more; without a model, all that is usual. */
 static void choose(const struct ptv3_cloud_options *o, struct pt_load *load) {
   static const char *const usual[] = {"color", "normal", "strength"};
-  load->normals = o->estimate_normals ? NEIGHBOURS : 0;
+  load->normals = o->estimate_normals ? PT_NORMAL_NEIGHBOURS : 0;
   if (o->model) {
     load->want = o->model->need;
     load->n_want = o->model->needs;
@@ -53,14 +51,14 @@ static bool is_bin(const char *path) {
 static int load(struct ptv3_cloud *cloud, const char *path, const struct ptv3_cloud_options *o,
                 struct ptv3_error *err) {
   struct pt_env *env = &cloud->ctx->env;
-  struct pt_fill fill[FILLS];
+  struct pt_fill fill[PT_FILLS];
   struct pt_dataset rules;
   const struct pt_value *root = o->model    ? o->model->root
                                 : o->config ? o->config->tree.root
                                             : NULL;
   cloud->path = pt_strdup(&env->mem, path, err);
   if (!cloud->path) return err->status;
-  int status = read_fills(o, fill, err);
+  int status = pt_fills_parse(o->fill, o->fill_count, fill, err);
   if (!status) status = pt_dataset_rules(&rules, env, pt_get(pt_get(root, "data"), "val"), err);
   if (status) return status;
   struct pt_load load = {.segment = rules.segment,

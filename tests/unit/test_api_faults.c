@@ -52,24 +52,29 @@ static void make_points(void) {
   xyz[30] = (double)NAN; /* so that rows are set aside */
 }
 
-/* A labelled scene in folder/val/a.xyz. */
-static void make_scene(const char *folder) {
+/* Two labelled scenes, folder/val/a.xyz and b.xyz. */
+static void make_scenes(const char *folder) {
   char path[200];
   snprintf(path, sizeof path, "%s/val", folder);
   assert_int_equal(mkdir(path, 0700), 0);
-  snprintf(path, sizeof path, "%s/val/a.xyz", folder);
-  FILE *f = fopen(path, "w");
-  assert_non_null(f);
-  fprintf(f, "x y z strength label\n");
-  for (int i = 0; i < N; i++)
-    fprintf(f, "%d %d %d %g %d\n", i % 20, i / 20, i % 3, (double)strength[i], i % 2);
-  assert_int_equal(fclose(f), 0);
+  for (int k = 0; k < 2; k++) {
+    snprintf(path, sizeof path, "%s/val/%c.xyz", folder, 'a' + k);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f, "x y z strength label\n");
+    for (int i = 0; i < N; i++)
+      fprintf(f, "%d %d %d %g %d\n", i % 20, i / 20, i % (3 + k), (double)strength[i], i % 2);
+    assert_int_equal(fclose(f), 0);
+  }
 }
 
-static void clear_scene(const char *folder) {
+static void clear_scenes(const char *folder) {
+  static const char *const files[] = {"val/a.xyz", "val/b.xyz", "in.las"};
   char path[200];
-  snprintf(path, sizeof path, "%s/val/a.xyz", folder);
-  unlink(path);
+  for (int k = 0; k < 3; k++) {
+    snprintf(path, sizeof path, "%s/%s", folder, files[k]);
+    unlink(path);
+  }
   snprintf(path, sizeof path, "%s/val", folder);
   rmdir(path);
 }
@@ -104,22 +109,29 @@ static int call_predict(struct run *r, struct ptv3_error *err) {
   return ptv3_predict(r->model, r->cloud, NULL, label, confidence, probability, err);
 }
 
-static int save(struct run *r, const char *name, struct ptv3_error *err) {
+static int save(struct run *r, const struct ptv3_cloud *cloud, const char *name,
+                struct ptv3_error *err) {
   static int32_t label[N];
   static float confidence[N];
   char path[200];
   struct ptv3_prediction p = {.label = label, .confidence = confidence, .classes = 2};
   snprintf(path, sizeof path, "%s/%s", r->folder, name);
-  int status = ptv3_prediction_save(r->ctx, r->cloud, &p, path, err);
+  int status = ptv3_prediction_save(r->ctx, cloud, &p, path, err);
   assert_int_equal(access(path, F_OK) == 0, status == 0); /* no half-written file */
   unlink(path);
   return status;
 }
 
-static int call_npy(struct run *r, struct ptv3_error *err) { return save(r, "x.npy", err); }
-static int call_ply(struct run *r, struct ptv3_error *err) { return save(r, "x.ply", err); }
+static int call_npy(struct run *r, struct ptv3_error *err) {
+  return save(r, r->cloud, "x.npy", err);
+}
+static int call_ply(struct run *r, struct ptv3_error *err) {
+  return save(r, r->cloud, "x.ply", err);
+}
 
-static int call_las(struct run *r, struct ptv3_error *err) { return save(r, "x.las", err); }
+static int call_las(struct run *r, struct ptv3_error *err) {
+  return save(r, r->cloud, "x.las", err);
+}
 
 static int call_evaluate(struct run *r, struct ptv3_error *err) {
   struct ptv3_evaluation *e;
@@ -136,6 +148,21 @@ static int call_load(struct run *r, struct ptv3_error *err) {
   snprintf(path, sizeof path, "%s/val/a.xyz", r->folder);
   struct ptv3_cloud_options o = {.model = r->model};
   int status = ptv3_cloud_load(r->ctx, path, &o, &c, err);
+  ptv3_cloud_free(c);
+  return status;
+}
+
+/* What `ptv3 predict in.las -o x.las` calls: LAS in, LAS out. */
+static int call_las_to_las(struct run *r, struct ptv3_error *err) {
+  static int32_t label[N];
+  static float confidence[N];
+  char path[200];
+  struct ptv3_cloud *c;
+  struct ptv3_cloud_options o = {.model = r->model};
+  snprintf(path, sizeof path, "%s/in.las", r->folder);
+  int status = ptv3_cloud_load(r->ctx, path, &o, &c, err);
+  if (!status) status = ptv3_predict(r->model, c, NULL, label, confidence, NULL, err);
+  if (!status) status = save(r, c, "x.las", err);
   ptv3_cloud_free(c);
   return status;
 }
@@ -196,7 +223,16 @@ static const struct {
     {"save weights", call_weights_save},
     {"predict", call_predict},
     {"evaluate", call_evaluate},
+    {"LAS to LAS", call_las_to_las},
 };
+
+static void make_las(struct run *r) {
+  static const int32_t label[N];
+  char path[200];
+  struct ptv3_prediction p = {.label = label, .classes = 2};
+  snprintf(path, sizeof path, "%s/in.las", r->folder);
+  assert_int_equal(ptv3_prediction_save(r->ctx, r->cloud, &p, path, NULL), PTV3_OK);
+}
 
 static void faults(void **state) {
   (void)state;
@@ -204,9 +240,10 @@ static void faults(void **state) {
   struct run r = {.folder = mkdtemp(folder)};
   assert_non_null(r.folder);
   make_points();
-  make_scene(folder);
+  make_scenes(folder);
   assert_int_equal(ptv3_context_create(NULL, &r.ctx, NULL), PTV3_OK);
   for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+    if (calls[i].call == call_las_to_las) make_las(&r);
     /* The first write sorts the names, and the weights keep the sorted list. */
     if (calls[i].call == call_weights_save) assert_int_equal(call_weights_save(&r, NULL), 0);
     each(&r, calls[i].name, calls[i].call);
@@ -217,7 +254,7 @@ static void faults(void **state) {
   ptv3_config_free(r.config);
   assert_int_equal(r.ctx->env.mem.used, 0);
   ptv3_context_free(r.ctx);
-  clear_scene(folder);
+  clear_scenes(folder);
   assert_int_equal(rmdir(folder), 0);
 }
 
