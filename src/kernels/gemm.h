@@ -13,6 +13,7 @@
 #ifndef PT_GEMM_H
 #define PT_GEMM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "isa.h"

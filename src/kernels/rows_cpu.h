@@ -106,6 +106,52 @@ PT_INLINE float pt_row_moment(const float *x, int c, float mean, int power) {
   return pt_vsum(sum);
 }
 
+/* n lanes from number i on of a row of features; n may be more than a vector has. type is a
+ * constant where these are called in loops. */
+PT_INLINE pt_v pt_vget(const void *x, enum pt_dtype type, int64_t i, int n) {
+  return type == PT_BF16 ? pt_vload_bf16_n((const uint16_t *)x + i, n)
+                         : pt_vload_n((const float *)x + i, n);
+}
+PT_INLINE void pt_vput(void *x, enum pt_dtype type, int64_t i, pt_v v, int n) {
+  if (type == PT_BF16)
+    pt_vstore_bf16_n((uint16_t *)x + i, v, n);
+  else
+    pt_vstore_n((float *)x + i, v, n);
+}
+
+PT_INLINE void pt_copy_row_(void *y, const enum pt_dtype to, const void *x,
+                            const enum pt_dtype from, int64_t c) {
+  int64_t i = 0;
+  for (; i + PT_VW <= c; i += PT_VW) pt_vput(y, to, i, pt_vget(x, from, i, PT_VW), PT_VW);
+  if (i < c) pt_vput(y, to, i, pt_vget(x, from, i, (int)(c - i)), (int)(c - i));
+}
+
+/* dst = src, c numbers; src is stored as type. */
+PT_INLINE void pt_widen_row(float *dst, const void *src, enum pt_dtype type, int64_t c) {
+  if (type == PT_BF16)
+    pt_copy_row_(dst, PT_F32, src, PT_BF16, c);
+  else
+    memcpy(dst, src, (size_t)c * sizeof *dst);
+}
+
+/* dst = src, c numbers; dst is stored as type. dst may begin where src does: a number is
+ * written after those at and before its place were read. */
+PT_INLINE void pt_narrow_row(void *dst, enum pt_dtype type, const float *src, int64_t c) {
+  if (type == PT_BF16)
+    pt_copy_row_(dst, PT_BF16, src, PT_F32, c);
+  else if (dst != (const void *)src)
+    memcpy(dst, src, (size_t)c * sizeof *src);
+}
+
+/* Row r of a tensor [rows, c] as float: where it lies, or widened into buf [c]. */
+PT_INLINE const float *pt_float_row(const void *x, enum pt_dtype type, int64_t r, int c,
+                                    float *buf) {
+  const void *row = pt_at(x, type, r * c);
+  if (type != PT_BF16) return row;
+  pt_widen_row(buf, row, type, c);
+  return buf;
+}
+
 /* What LayerNorm needs to know of a row: mean and 1 / sqrt(variance + eps). */
 struct pt_norm {
   float mean, inv;
@@ -117,34 +163,59 @@ PT_INLINE struct pt_norm pt_row_norm(const float *x, int c) {
   return (struct pt_norm){mean, 1.0f / sqrtf(var + PT_LAYERNORM_EPS_F)};
 }
 
-/* y = (x - mean) * inv * gamma + beta over c channels; y may be x. */
-PT_INLINE void pt_normalise_row(float *y, const float *x, int c, const float *gamma,
-                                const float *beta, struct pt_norm norm) {
+PT_INLINE void pt_normalise_row_(void *y, const enum pt_dtype type, const float *x, int c,
+                                 const float *gamma, const float *beta, struct pt_norm norm) {
   pt_v m = pt_vset1(norm.mean), inv = pt_vset1(norm.inv);
   int i = 0;
   for (; i + PT_VW <= c; i += PT_VW) {
     pt_v d = pt_vmul(pt_vsub(pt_vload(x + i), m), inv);
-    pt_vstore(y + i, pt_vfma(d, pt_vload(gamma + i), pt_vload(beta + i)));
+    pt_vput(y, type, i, pt_vfma(d, pt_vload(gamma + i), pt_vload(beta + i)), PT_VW);
   }
   if (i < c) {
     int n = c - i;
     pt_v d = pt_vmul(pt_vsub(pt_vload_n(x + i, n), m), inv);
-    pt_vstore_n(y + i, pt_vfma(d, pt_vload_n(gamma + i, n), pt_vload_n(beta + i, n)), n);
+    pt_vput(y, type, i, pt_vfma(d, pt_vload_n(gamma + i, n), pt_vload_n(beta + i, n)), n);
   }
 }
 
-PT_INLINE void pt_layernorm_row(float *y, const float *x, int c, const float *gamma,
-                                const float *beta) {
-  pt_normalise_row(y, x, c, gamma, beta, pt_row_norm(x, c));
+/* y = (x - mean) * inv * gamma + beta over c channels, x float, y stored as type; y may be x.
+ */
+PT_INLINE void pt_normalise_row(void *y, enum pt_dtype type, const float *x, int c,
+                                const float *gamma, const float *beta, struct pt_norm norm) {
+  if (type == PT_BF16)
+    pt_normalise_row_(y, PT_BF16, x, c, gamma, beta, norm);
+  else
+    pt_normalise_row_(y, PT_F32, x, c, gamma, beta, norm);
 }
 
-/* y += x over c channels. */
-PT_INLINE void pt_add_row(float *y, const float *x, int c) {
+PT_INLINE void pt_layernorm_row(void *y, enum pt_dtype type, const float *x, int c,
+                                const float *gamma, const float *beta) {
+  pt_normalise_row(y, type, x, c, gamma, beta, pt_row_norm(x, c));
+}
+
+PT_INLINE void pt_sum_row_(void *y, const enum pt_dtype to, const void *a,
+                           const enum pt_dtype from, const float *b, int c) {
   int i = 0;
   for (; i + PT_VW <= c; i += PT_VW)
-    pt_vstore(y + i, pt_vadd(pt_vload(y + i), pt_vload(x + i)));
+    pt_vput(y, to, i, pt_vadd(pt_vget(a, from, i, PT_VW), pt_vload(b + i)), PT_VW);
   if (i < c)
-    pt_vstore_n(y + i, pt_vadd(pt_vload_n(y + i, c - i), pt_vload_n(x + i, c - i)), c - i);
+    pt_vput(y, to, i, pt_vadd(pt_vget(a, from, i, c - i), pt_vload_n(b + i, c - i)), c - i);
+}
+
+/* y += x over c channels, x float, y stored as type and rounded once. */
+PT_INLINE void pt_add_to_row(void *y, enum pt_dtype type, const float *x, int c) {
+  if (type == PT_BF16)
+    pt_sum_row_(y, PT_BF16, y, PT_BF16, x, c);
+  else
+    pt_sum_row_(y, PT_F32, y, PT_F32, x, c);
+}
+
+/* y += x over c channels, y float, x stored as type. */
+PT_INLINE void pt_add_row(float *y, const void *x, enum pt_dtype type, int c) {
+  if (type == PT_BF16)
+    pt_sum_row_(y, PT_F32, x, PT_BF16, y, c);
+  else
+    pt_sum_row_(y, PT_F32, x, PT_F32, y, c);
 }
 
 #endif

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "half.h"
+
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
 #endif
@@ -49,6 +51,34 @@ PT_INLINE pt_v pt_vload_n(const float *p, int n) {
 PT_INLINE void pt_vstore_n(float *p, pt_v v, int n) {
   _mm512_mask_storeu_ps(p, pt_vmask_(n), v);
 }
+/* bf16: loads widen, stores round to nearest even. */
+PT_INLINE pt_v pt_vwide_(__m256i h) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+PT_INLINE __m256i pt_vnarrow_(pt_v v) {
+#if defined(__AVX512BF16__)
+  return (__m256i)_mm512_cvtneps_pbh(v); /* numbers below 2^-126 become 0 */
+#else
+  const __m512i u = _mm512_castps_si512(v);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+  __m512i r = _mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+  r = _mm512_mask_or_epi32(r, nan, u, _mm512_set1_epi32(0x400000));
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(r, 16));
+#endif
+}
+PT_INLINE pt_v pt_vload_bf16(const uint16_t *p) {
+  return pt_vwide_(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+PT_INLINE void pt_vstore_bf16(uint16_t *p, pt_v v) {
+  _mm256_storeu_si256((__m256i *)(void *)p, pt_vnarrow_(v));
+}
+PT_INLINE pt_v pt_vload_bf16_n(const uint16_t *p, int n) {
+  return pt_vwide_(_mm256_maskz_loadu_epi16(pt_vmask_(n), p));
+}
+PT_INLINE void pt_vstore_bf16_n(uint16_t *p, pt_v v, int n) {
+  _mm256_mask_storeu_epi16(p, pt_vmask_(n), pt_vnarrow_(v));
+}
 
 #elif defined(__AVX2__)
 
@@ -80,6 +110,20 @@ PT_INLINE void pt_vstore_n(float *p, pt_v v, int n) {
     pt_vstore(p, v);
   else
     _mm256_maskstore_ps(p, pt_vmask_(n), v);
+}
+PT_INLINE pt_v pt_vload_bf16(const uint16_t *p) {
+  const __m128i h = _mm_loadu_si128((const __m128i *)(const void *)p);
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
+}
+PT_INLINE void pt_vstore_bf16(uint16_t *p, pt_v v) {
+  const __m256i u = _mm256_castps_si256(v);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
+  __m256i r = _mm256_add_epi32(u, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+  const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+  r = _mm256_blendv_epi8(r, _mm256_or_si256(u, _mm256_set1_epi32(0x400000)), nan);
+  r = _mm256_srli_epi32(r, 16);
+  const __m128i h = _mm_packus_epi32(_mm256_castsi256_si128(r), _mm256_extracti128_si256(r, 1));
+  _mm_storeu_si128((__m128i *)(void *)p, h);
 }
 
 #else
@@ -125,7 +169,32 @@ PT_INLINE void pt_vstore_n(float *p, pt_v v, int n) {
   if (n >= 4) pt_vstore(p, v);
   for (int i = 0; n < 4 && i < n; i++) p[i] = v[i];
 }
+PT_INLINE pt_v pt_vload_bf16(const uint16_t *p) {
+  return (pt_v){pt_bf16_float(p[0]), pt_bf16_float(p[1]), pt_bf16_float(p[2]),
+                pt_bf16_float(p[3])};
+}
+PT_INLINE void pt_vstore_bf16(uint16_t *p, pt_v v) {
+  for (int i = 0; i < 4; i++) p[i] = pt_float_bf16(v[i]);
+}
 
+#endif
+
+#if PT_VW != 16
+PT_INLINE pt_v pt_vload_bf16_n(const uint16_t *p, int n) {
+  if (n >= PT_VW) return pt_vload_bf16(p);
+  uint16_t t[PT_VW] = {0};
+  for (int i = 0; i < n; i++) t[i] = p[i];
+  return pt_vload_bf16(t);
+}
+PT_INLINE void pt_vstore_bf16_n(uint16_t *p, pt_v v, int n) {
+  uint16_t t[PT_VW];
+  if (n >= PT_VW) {
+    pt_vstore_bf16(p, v);
+    return;
+  }
+  pt_vstore_bf16(t, v);
+  for (int i = 0; i < n; i++) p[i] = t[i];
+}
 #endif
 
 #define PT_GROUP (16 / PT_VW)

@@ -160,7 +160,7 @@ static struct pt_src input_rows(const struct work *w, bool first_time, int64_t t
   for (int64_t i = 0; i < m; i++) {
     const float *x = (const float *)a->x + pt_patch_row(a, first + i) * a->c;
     if (first_time) w->norm[t + i] = pt_row_norm(x, a->c);
-    pt_normalise_row(w->rows + i * ld, x, a->c, a->gamma, a->beta, w->norm[t + i]);
+    pt_normalise_row(w->rows + i * ld, PT_F32, x, a->c, a->gamma, a->beta, w->norm[t + i]);
   }
   return pt_src(w->rows, PT_F32, ld);
 }
@@ -254,8 +254,8 @@ static void project(const struct work *w) {
      a->proj_bias);
     for (int64_t i = 0; i < m; i++) {
       float *x = (float *)a->x + pt_patch_row(a, w->p.first + t + i) * a->c;
-      pt_add_row(x, w->rows + i * ld, a->c);
-      if (!a->pre_norm) pt_layernorm_row(x, x, a->c, a->gamma, a->beta);
+      pt_add_row(x, w->rows + i * ld, PT_F32, a->c);
+      if (!a->pre_norm) pt_layernorm_row(x, PT_F32, x, a->c, a->gamma, a->beta);
     }
   }
 }

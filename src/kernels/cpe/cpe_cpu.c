@@ -1,7 +1,8 @@
 /* cpe_cpu.c - cpe.h by tiles: the convolution of a tile (conv.h) lies in the scratch; the
  * Linear of a few of its rows at a time, LayerNorm and the residual follow while it is in
  * the cache. Wide stages take long tiles, because their 27 matrices are larger than any
- * cache and are read once per tile. */
+ * cache and are read once per tile. With weights in bf16 a row of the convolution is rounded
+ * for the Linear, in the front half of its float row. */
 #include "cpe.h"
 
 #include "conv.h"
@@ -32,18 +33,32 @@ static float *place(const void *op, int64_t first, char *scratch) {
   return (float *)scratch + PART_ROWS * pt_row_ld(a->c);
 }
 
-/* out[r] = (res[r] + up[cluster[r]]) + LayerNorm(z). z is used up. */
-static void finish_row(const struct pt_cpe *a, int64_t r, float *z) {
-  const float *res = (const float *)a->res + r * a->c;
-  const float *up = a->up ? (const float *)a->up + (int64_t)a->cluster[r] * a->c : NULL;
-  float *out = (float *)a->out + r * a->c;
-  pt_layernorm_row(z, z, a->c, a->gamma, a->beta);
+PT_INLINE void add_residual(const struct pt_cpe *a, int64_t r, const float *z,
+                            const enum pt_dtype type) {
+  const int64_t row = r * a->c, up = a->up ? (int64_t)a->cluster[r] * a->c : 0;
   for (int i = 0; i < a->c; i += PT_VW) {
     const int n = a->c - i;
-    pt_v v = pt_vload_n(res + i, n);
-    if (up) v = pt_vadd(v, pt_vload_n(up + i, n));
-    pt_vstore_n(out + i, pt_vadd(v, pt_vload_n(z + i, n)), n);
+    pt_v v = pt_vget(a->res, type, row + i, n);
+    if (a->up) v = pt_vadd(v, pt_vget(a->up, type, up + i, n));
+    pt_vput(a->out, type, row + i, pt_vadd(v, pt_vload_n(z + i, n)), n);
   }
+}
+
+/* out[r] = (res[r] + up[cluster[r]]) + LayerNorm(z). z is used up. */
+static void finish_row(const struct pt_cpe *a, int64_t r, float *z) {
+  pt_layernorm_row(z, PT_F32, z, a->c, a->gamma, a->beta);
+  if (a->type == PT_BF16)
+    add_residual(a, r, z, PT_BF16);
+  else
+    add_residual(a, r, z, PT_F32);
+}
+
+/* Rows of the convolution's result as the Linear reads them. */
+static struct pt_src linear_input(const struct pt_cpe *a, int64_t rows, float *y) {
+  const int64_t ld = pt_row_ld(a->c);
+  if (a->w.type != PT_BF16) return pt_src(y, PT_F32, ld);
+  for (int64_t i = 0; i < rows; i++) pt_narrow_row(y + i * ld, PT_BF16, y + i * ld, a->c);
+  return pt_src(y, PT_BF16, 2 * ld);
 }
 
 static void done(const void *op, int64_t first, int rows, float *y, char *scratch) {
@@ -53,7 +68,7 @@ static void done(const void *op, int64_t first, int rows, float *y, char *scratc
   for (int p = 0; p < rows; p += PART_ROWS) {
     const int part = rows - p < PART_ROWS ? rows - p : PART_ROWS;
     PT_FN(pt_gemm)
-    (part, pt_src(y + p * ld, PT_F32, ld), &a->w, pt_dst(z, ld), PT_GEMM_BIAS, a->bias);
+    (part, linear_input(a, part, y + p * ld), &a->w, pt_dst(z, ld), PT_GEMM_BIAS, a->bias);
     for (int i = 0; i < part; i++) finish_row(a, first + p + i, z + i * ld);
   }
 }

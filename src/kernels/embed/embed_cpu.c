@@ -1,5 +1,5 @@
-/* embed_cpu.c - embed.h by tiles: the convolution (conv.h) goes straight to the output,
- * GELU follows while the tile is in the cache. */
+/* embed_cpu.c - embed.h by tiles: the convolution (conv.h) goes straight to a float output, or
+ * to the scratch before one in bf16; GELU follows while the tile is in the cache. */
 #include "embed.h"
 
 #include "conv.h"
@@ -18,20 +18,20 @@ static struct pt_conv conv_of(const struct pt_embed *a, int tile) {
 
 int64_t PT_FN(pt_embed_scratch)(const struct pt_embed *a, int tile) {
   const struct pt_conv v = conv_of(a, tile);
-  return PT_FN(pt_conv_scratch)(&v);
+  const int64_t y = a->type == PT_BF16 ? pt_floats((int64_t)v.cap * a->c) : 0;
+  return PT_FN(pt_conv_scratch)(&v) + y;
 }
 
 static float *place(const void *op, int64_t first, char *scratch) {
   const struct pt_embed *a = op;
-  (void)scratch;
-  return (float *)a->out + first * a->c;
+  return a->type == PT_BF16 ? (float *)scratch : (float *)a->out + first * a->c;
 }
 
 static void done(const void *op, int64_t first, int rows, float *y, char *scratch) {
   const struct pt_embed *a = op;
-  (void)first;
   (void)scratch;
   pt_gelu(y, (int64_t)rows * a->c);
+  pt_narrow_row(pt_at_mut(a->out, a->type, first * a->c), a->type, y, (int64_t)rows * a->c);
 }
 
 void PT_FN(pt_embed)(const struct pt_embed *a, const struct pt_exec *x) {
@@ -39,6 +39,10 @@ void PT_FN(pt_embed)(const struct pt_embed *a, const struct pt_exec *x) {
   const struct pt_conv_sink sink = {place, done, a, a->c};
   const int64_t run = pt_conv_run(a->n, v.cap, x);
 #pragma omp parallel for num_threads(x->threads) schedule(dynamic)
-  for (int64_t r = 0; r < a->n; r += run) PT_FN(pt_conv)
-  (&v, pt_block_from(a->vox, r), pt_block_from(a->vox, r + run), &sink, pt_scratch(x), NULL);
+  for (int64_t r = 0; r < a->n; r += run) {
+    char *scratch = pt_scratch(x);
+    PT_FN(pt_conv)
+    (&v, pt_block_from(a->vox, r), pt_block_from(a->vox, r + run), &sink, scratch,
+     scratch + PT_FN(pt_conv_scratch)(&v));
+  }
 }

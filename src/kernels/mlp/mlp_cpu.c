@@ -1,6 +1,8 @@
 /* mlp_cpu.c - mlp.h by tiles of rows: the normalised rows, the hidden layer and the result
  * of a tile lie in the thread's scratch, sized to stay in a second-level cache; the two
- * products are gemm.h's. The residual is added last, once, as the separate layers would. */
+ * products are gemm.h's. The residual is added last, once, as the separate layers would.
+ * What the products read (the normalised rows, the hidden layer) is stored in the type of the
+ * weights; sums are float. Hidden numbers in bf16 lie in the front half of their float row. */
 #include "mlp.h"
 
 #include "gemm.h"
@@ -24,29 +26,48 @@ int64_t PT_FN(pt_mlp_scratch)(const struct pt_mlp *a, int tile) {
 }
 
 /* What follows the second product of row r: the residual, the norm, the copy for branch. */
-static void finish_row(const struct pt_mlp *a, int64_t r, const float *sum) {
-  float *row = (float *)a->x + r * a->c, *branch = (float *)a->branch + r * a->c;
-  const size_t bytes = (size_t)a->c * sizeof *row;
-  if (a->branch && a->pre_norm) memcpy(branch, sum, bytes);
-  pt_add_row(row, sum, a->c);
-  if (!a->pre_norm) pt_layernorm_row(row, row, a->c, a->gamma, a->beta);
-  if (a->branch && !a->pre_norm) memcpy(branch, row, bytes);
+static void finish_row(const struct pt_mlp *a, int64_t r, float *sum) {
+  void *row = pt_at_mut(a->x, a->type, r * a->c);
+  void *branch = a->branch ? pt_at_mut(a->branch, a->type, r * a->c) : NULL;
+  if (a->pre_norm) {
+    if (branch) pt_narrow_row(branch, a->type, sum, a->c);
+    pt_add_to_row(row, a->type, sum, a->c);
+    return;
+  }
+  pt_add_row(sum, row, a->type, a->c);
+  pt_layernorm_row(row, a->type, sum, a->c, a->gamma, a->beta);
+  if (branch) memcpy(branch, row, (size_t)(a->c * pt_feature_bytes(a->type)));
+}
+
+static struct pt_src normalised(const struct pt_mlp *a, int64_t first, int64_t rows,
+                                float *norm, float *buf) {
+  const enum pt_dtype type = a->w1.type;
+  const int64_t ld = pt_row_ld(a->c);
+  for (int64_t r = 0; r < rows; r++) {
+    const float *x = pt_float_row(a->x, a->type, first + r, a->c, buf);
+    pt_layernorm_row(pt_at_mut(norm, type, r * ld), type, x, a->c, a->gamma, a->beta);
+  }
+  return pt_src(norm, type, ld);
+}
+
+static struct pt_src activated(const struct pt_mlp *a, int64_t rows, float *hidden) {
+  const enum pt_dtype type = a->w2.type;
+  const int64_t ld = pt_row_ld(a->hidden);
+  pt_gelu_rows(hidden, rows, a->hidden, ld);
+  if (type != PT_BF16) return pt_src(hidden, type, ld);
+  for (int64_t r = 0; r < rows; r++)
+    pt_narrow_row(hidden + r * ld, type, hidden + r * ld, a->hidden);
+  return pt_src(hidden, type, 2 * ld);
 }
 
 static void one_tile(const struct pt_mlp *a, int64_t first, int64_t rows, float *scratch) {
   const int64_t ldc = pt_row_ld(a->c), ldh = pt_row_ld(a->hidden);
-  float *x = (float *)a->x + first * a->c;
   float *norm = scratch, *sum = norm + rows * ldc, *hidden = sum + rows * ldc;
-  struct pt_src in = pt_src(x, PT_F32, a->c);
-  if (a->pre_norm) {
-    for (int64_t r = 0; r < rows; r++)
-      pt_layernorm_row(norm + r * ldc, x + r * a->c, a->c, a->gamma, a->beta);
-    in = pt_src(norm, PT_F32, ldc);
-  }
+  struct pt_src in = a->pre_norm ? normalised(a, first, rows, norm, sum)
+                                 : pt_src(pt_at(a->x, a->type, first * a->c), a->type, a->c);
   PT_FN(pt_gemm)(rows, in, &a->w1, pt_dst(hidden, ldh), PT_GEMM_BIAS, a->b1);
-  pt_gelu_rows(hidden, rows, a->hidden, ldh);
-  PT_FN(pt_gemm)
-  (rows, pt_src(hidden, PT_F32, ldh), &a->w2, pt_dst(sum, ldc), PT_GEMM_BIAS, a->b2);
+  in = activated(a, rows, hidden);
+  PT_FN(pt_gemm)(rows, in, &a->w2, pt_dst(sum, ldc), PT_GEMM_BIAS, a->b2);
   for (int64_t r = 0; r < rows; r++) finish_row(a, first + r, sum + r * ldc);
 }
 

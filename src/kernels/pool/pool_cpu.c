@@ -25,13 +25,13 @@ static void max_row(float *max, const float *x, int c) {
     pt_vstore_n(max + i, pt_vmax(pt_vload_n(x + i, c - i), pt_vload_n(max + i, c - i)), c - i);
 }
 
-/* out = gelu(g * max + shift). */
-static void finish(const struct pt_pool *a, const float *max, float *out) {
+/* out = gelu(g * max + shift), numbers from `at` on. */
+static void finish(const struct pt_pool *a, const float *max, int64_t at) {
   for (int i = 0; i < a->c; i += PT_VW) {
     const int n = a->c - i;
     pt_v v =
         pt_vfma(pt_vload_n(a->g + i, n), pt_vload_n(max + i, n), pt_vload_n(a->shift + i, n));
-    pt_vstore_n(out + i, pt_vgelu(v), n);
+    pt_vput(a->out, a->type, at + i, pt_vgelu(v), n);
   }
 }
 
@@ -52,7 +52,7 @@ static void some_segments(const struct pt_pool *a, int64_t s, int64_t end, int64
       else
         max_row(max, row, a->c);
       if (r + 1 == a->start[s + 1]) {
-        finish(a, max, (float *)a->out + (a->row ? a->row[s] : s) * a->c);
+        finish(a, max, (a->row ? a->row[s] : s) * a->c);
         s++;
       }
     }

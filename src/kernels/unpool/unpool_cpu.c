@@ -1,5 +1,5 @@
-/* unpool_cpu.c - unpool.h by tiles of rows: the product goes straight to the output, GELU
- * and the sum follow while the tile is in the cache. No scratch. */
+/* unpool_cpu.c - unpool.h by tiles of rows: the product goes straight to a float output, or to
+ * the scratch before one in bf16; GELU and the sum follow while the tile is in the cache. */
 #include "unpool.h"
 
 #include "gemm.h"
@@ -12,24 +12,25 @@ int64_t PT_FN(pt_unpool_scratch)(const struct pt_unpool *a, int tile);
 void PT_FN(pt_unpool)(const struct pt_unpool *a, const struct pt_exec *x);
 
 int64_t PT_FN(pt_unpool_scratch)(const struct pt_unpool *a, int tile) {
-  (void)a;
-  (void)tile;
-  return 0;
+  if (a->type != PT_BF16) return 0;
+  return pt_floats(pt_rows_at_most(a->n, tile > 0 ? tile : TILE_ROWS) * a->c);
 }
 
-static void one_tile(const struct pt_unpool *a, int64_t first, int64_t rows) {
-  float *out = (float *)a->out + first * a->c;
-  PT_FN(pt_gemm)
-  (rows, pt_src(pt_at(a->x, a->type, first * a->in), a->type, a->in), &a->w, pt_dst(out, a->c),
-   PT_GEMM_BIAS, a->bias);
-  pt_gelu(out, rows * a->c);
+static void one_tile(const struct pt_unpool *a, int64_t first, int64_t rows, float *scratch) {
+  void *out = pt_at_mut(a->out, a->type, first * a->c);
+  float *y = a->type == PT_BF16 ? scratch : out;
+  const struct pt_src in = pt_src(pt_at(a->x, a->type, first * a->in), a->type, a->in);
+  PT_FN(pt_gemm)(rows, in, &a->w, pt_dst(y, a->c), PT_GEMM_BIAS, a->bias);
+  pt_gelu(y, rows * a->c);
   for (int64_t r = 0; a->up && r < rows; r++)
-    pt_add_row(out + r * a->c, (const float *)a->up + (int64_t)a->cluster[first + r] * a->c,
-               a->c);
+    pt_add_row(y + r * a->c, pt_at(a->up, a->type, (int64_t)a->cluster[first + r] * a->c),
+               a->type, a->c);
+  pt_narrow_row(out, a->type, y, rows * a->c);
 }
 
 void PT_FN(pt_unpool)(const struct pt_unpool *a, const struct pt_exec *x) {
   const int64_t tile = pt_tile_rows(a->n, TILE_ROWS, x);
 #pragma omp parallel for num_threads(x->threads) schedule(dynamic)
-  for (int64_t r = 0; r < a->n; r += tile) one_tile(a, r, a->n - r < tile ? a->n - r : tile);
+  for (int64_t r = 0; r < a->n; r += tile)
+    one_tile(a, r, a->n - r < tile ? a->n - r : tile, (float *)pt_scratch(x));
 }
