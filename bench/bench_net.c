@@ -3,7 +3,7 @@
  * memory a voxel takes. docs/speed.md has results.
  *
  *   bench_net [--sizes 20k,50k,100k,200k] [--all] [--inputs FILE.npz,FOLDER,...] [--threads N]
- *             [--kernels NAME] [--precision fp32] [--reps N] [--best] [--json FILE]
+ *             [--kernels NAME] [--precision fp32|bf16] [--reps N] [--best] [--json FILE]
  *
  * --all adds rooms of 400 000 and 1 000 000 voxels. --inputs replaces the synthetic rooms; see
  * net_inputs.h. The network is that of bench/s3dis_base.py (--config for another one with 6
@@ -83,6 +83,8 @@ static void load_model(struct pt_env *env, const struct options *o, struct pt_mo
   }
   m->kernels = pt_kernel_table(o->kernels);
   if (!m->kernels) fprintf(stderr, "bench_net: no kernels '%s'\n", o->kernels), exit(1);
+  m->cfg.type = strcmp(o->precision, "bf16") ? PT_F32 : PT_BF16;
+  m->cfg.mat = pt_kernels_mat(m->kernels, m->cfg.type);
   double start = clock_of(CLOCK_MONOTONIC);
   if (pt_ptv3_params(&env->mem, &m->cfg, &s.param, &s.params, &e)) die(&e);
   if (pt_weights_build(env, &m->cfg, fetch, &s, &m->w, &e)) die(&e);
@@ -152,11 +154,11 @@ static void run_begin(void *user, const struct pt_structure *s) {
   r->last = t;
 }
 
-static void run_observe(void *user, const struct pt_step *step, const float *data, int64_t rows,
-                        int channels) {
+static void run_observe(void *user, const struct pt_step *step, const void *data,
+                        enum pt_dtype type, int64_t rows, int channels) {
   struct run *r = user;
   double t = cpu_seconds();
-  (void)data, (void)rows, (void)channels;
+  (void)data, (void)type, (void)rows, (void)channels;
   r->cpu_of[step->op] += t - r->last;
   r->last = t;
 }
@@ -186,8 +188,19 @@ static void measure(struct pt_env *env, const struct pt_model *m, const struct i
 
 /* ---- reports ---- */
 
-static double floor_of(const struct counts *c, int op, double peak) {
-  return (c->flop[op] + EXP_FLOPS * c->exps[op]) / peak;
+/* FLOP/s: of products, and of everything else. */
+struct peaks {
+  double product, plain;
+};
+
+static struct peaks measure_peaks(const struct pt_model *m, int threads) {
+  struct peaks p = {0, peak_rate(m->kernels->name, false, threads)};
+  p.product = m->cfg.mat == PT_BF16 ? peak_rate(m->kernels->name, true, threads) : p.plain;
+  return p;
+}
+
+static double floor_of(const struct counts *c, int op, struct peaks peak) {
+  return c->flop[op] / peak.product + EXP_FLOPS * c->exps[op] / peak.plain;
 }
 
 static void print_row(const char *name, const double took[2], const double whole[2],
@@ -200,7 +213,8 @@ static void print_row(const char *name, const double took[2], const double whole
   printf("\n");
 }
 
-static void print_ops(const struct run *run, const struct counts *c, double peak, int threads) {
+static void print_ops(const struct run *run, const struct counts *c, struct peaks peak,
+                      int threads) {
   const double whole[2] = {run->wall, run->cpu};
   double rest[2] = {run->wall, run->cpu}, least = 0, flop = 0;
   for (int op = 0; op <= PT_OPS; op++) {
@@ -228,7 +242,7 @@ static void print_memory(const struct memory *m, double n) {
   printf("\n");
 }
 
-static void print_result(const struct input *in, const struct result *r, double peak,
+static void print_result(const struct input *in, const struct result *r, struct peaks peak,
                          const struct options *o) {
   const struct run *run = &r->run[o->best ? 0 : (r->runs - 1) / 2];
   printf("\n%s, %lld voxels: %.0f voxels/s; %s of %d runs %.3f s (%.3f to %.3f), cpu %.3f s\n",
@@ -238,13 +252,14 @@ static void print_result(const struct input *in, const struct result *r, double 
          r->counts.pairs5);
   for (int s = 0; s < PT_MAX_STAGES && r->counts.rows[s]; s++)
     printf(" %lld", (long long)r->counts.rows[s]);
-  printf("; peak of multiply-adds %.0f GFLOP/s\n", 1e-9 * peak);
+  printf("; peak of multiply-adds %.0f GFLOP/s\n", 1e-9 * peak.product);
   print_ops(run, &r->counts, peak, o->threads);
   print_memory(&r->memory, (double)in->n);
   fflush(stdout);
 }
 
-static json_t *json_of(const struct input *in, const struct result *r, double peak, bool best) {
+static json_t *json_of(const struct input *in, const struct result *r, struct peaks peak,
+                       bool best) {
   const struct run *mid = &r->run[best ? 0 : (r->runs - 1) / 2];
   json_t *ops = json_object(), *bytes = json_object(), *walls = json_array();
   for (int op = 0; op < PT_OPS; op++)
@@ -270,13 +285,13 @@ static json_t *json_of(const struct input *in, const struct result *r, double pe
 static void bench(struct pt_env *env, const struct pt_model *m, const struct options *o,
                   struct input in, json_t *list) {
   static struct result r;
-  const char *name = m->kernels->name;
-  double before = peak_rate(name, o->threads);
+  struct peaks peak = measure_peaks(m, o->threads);
   measure(env, m, &in, o->reps, &r);
-  double after = peak_rate(name, o->threads), peak = before > after ? before : after;
+  struct peaks after = measure_peaks(m, o->threads);
+  if (after.plain > peak.plain) peak = after;
   print_result(&in, &r, peak, o);
   json_t *j = json_of(&in, &r, peak, o->best);
-  json_object_set_new(j, "peak_flops", json_real(peak));
+  json_object_set_new(j, "peak_flops", json_real(peak.product));
   json_array_append_new(list, j);
   input_free(env, &in);
 }
@@ -344,7 +359,8 @@ static void parse(int argc, char **argv, struct options *o) {
   }
   if (o->threads < 1 || o->reps < 0 || o->reps > MOST_RUNS)
     usage("threads or reps out of range");
-  if (strcmp(o->precision, "fp32")) usage("the only precision of this build is fp32");
+  if (strcmp(o->precision, "fp32") && strcmp(o->precision, "bf16"))
+    usage("precisions are fp32 and bf16");
 }
 
 int main(int argc, char **argv) {

@@ -112,9 +112,9 @@ static void count_begin(void *user, const struct pt_structure *s) {
   for (int i = 0; i < s->stages; i++) c->rows[i] = s->stage[i].n;
 }
 
-static void count_observe(void *user, const struct pt_step *step, const float *data,
-                          int64_t rows, int channels) {
-  (void)data, (void)rows, (void)channels;
+static void count_observe(void *user, const struct pt_step *step, const void *data,
+                          enum pt_dtype type, int64_t rows, int channels) {
+  (void)data, (void)type, (void)rows, (void)channels;
   count_step(user, step);
 }
 

@@ -8,6 +8,7 @@
 #define BENCH_NET_RATES_H
 
 #include <omp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +52,7 @@ enum { PEAK_LOOPS = 100000, PEAK_RUNS = 15 };
     memcpy(out, &a[i], sizeof out);                                               \
     *(volatile float *)sink = out[0];                                             \
   }                                                                               \
-  return 32.0 * lanes * PEAK_LOOPS / took
+  return 32.0 * (lanes)*PEAK_LOOPS / took
 
 typedef float v4 __attribute__((vector_size(16)));
 #define V4_SET1(f) ((v4){f, f, f, f})
@@ -65,25 +66,32 @@ __attribute__((target("avx2,fma"))) static double peak_avx2(float *sink) {
 __attribute__((target("avx512f"))) static double peak_avx512(float *sink) {
   PEAK_BODY(__m512, _mm512_set1_ps, _mm512_fmadd_ps, 16);
 }
+/* Products of bf16 pairs: twice the multiply-adds an instruction. */
+#define DOT_BF16(a, x, y) _mm512_dpbf16_ps(a, (__m512bh)(x), (__m512bh)(y))
+__attribute__((target("avx512f,avx512bf16"))) static double peak_avx512bf16(float *sink) {
+  PEAK_BODY(__m512, _mm512_set1_ps, DOT_BF16, 32);
+}
 #endif
 
-static double peak_once(const char *kernels) {
+static double peak_once(const char *kernels, bool bf16) {
   float sink = 0;
 #if defined(__x86_64__)
-  if (!strcmp(kernels, "avx512")) return peak_avx512(&sink);
+  if (bf16) return peak_avx512bf16(&sink);
+  if (!strncmp(kernels, "avx512", 6)) return peak_avx512(&sink);
   if (!strcmp(kernels, "avx2")) return peak_avx2(&sink);
 #endif
-  (void)kernels;
+  (void)kernels, (void)bf16;
   return peak_generic(&sink);
 }
 
-/* FLOP/s of all threads together, with the vectors of these kernels. */
-static double peak_rate(const char *kernels, int threads) {
+/* FLOP/s of all threads together, with the vectors of these kernels, or with their products of
+ * bf16 pairs. */
+static double peak_rate(const char *kernels, bool bf16, int threads) {
   double runs[PEAK_RUNS];
   for (int r = 0; r < PEAK_RUNS; r++) {
     double sum = 0;
 #pragma omp parallel num_threads(threads) reduction(+ : sum)
-    sum += peak_once(kernels);
+    sum += peak_once(kernels, bf16);
     runs[r] = sum;
   }
   qsort(runs, PEAK_RUNS, sizeof *runs, compare_doubles);
