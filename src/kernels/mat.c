@@ -24,13 +24,3 @@ void pt_mat_pack(void *dst, enum pt_dtype type, const float *src, int k, int n, 
   else
     pack_f32(dst, src, k, n, si, sj);
 }
-
-float pt_mat_at(const struct pt_mat *m, int i, int j) {
-  const int64_t panel = j / PT_PANEL, col = j % PT_PANEL;
-  if (m->type == PT_BF16) {
-    const int64_t pairs = ((int64_t)m->k + 1) / 2;
-    const uint16_t *b = m->data;
-    return pt_bf16_float(b[((panel * pairs + i / 2) * PT_PANEL + col) * 2 + i % 2]);
-  }
-  return ((const float *)m->data)[(panel * m->k + i) * PT_PANEL + col];
-}

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "dtype.h"
+#include "half.h"
 
 #define PT_PANEL 16
 
@@ -54,6 +55,14 @@ static inline struct pt_mat pt_mat_tap(const struct pt_mat *m, int64_t t) {
 }
 
 /* B[i, j] of a packed matrix: what the reference kernels read. */
-float pt_mat_at(const struct pt_mat *m, int i, int j);
+static inline float pt_mat_at(const struct pt_mat *m, int i, int j) {
+  const int64_t panel = j / PT_PANEL, col = j % PT_PANEL;
+  if (m->type == PT_BF16) {
+    const int64_t pairs = ((int64_t)m->k + 1) / 2;
+    const uint16_t *b = m->data;
+    return pt_bf16_float(b[((panel * pairs + i / 2) * PT_PANEL + col) * 2 + i % 2]);
+  }
+  return ((const float *)m->data)[(panel * m->k + i) * PT_PANEL + col];
+}
 
 #endif

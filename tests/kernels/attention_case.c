@@ -48,7 +48,8 @@ static void build(struct problem *p, const struct shape *s) {
   a->n = offset[s->clouds], a->c = s->c, a->heads = s->heads, a->patch = s->patch;
   a->clouds = s->clouds, a->offset = offset, a->pre_norm = s->pre_norm;
   if (s->order) take_order(p, a);
-  a->x = make_inout(p, a->n * s->c, 2.0f);
+  a->type = p->type;
+  a->x = make_features_inout(p, a->n * s->c, 2.0f);
   a->gamma = make_floats(p, s->c, 1.0f, 0.4f);
   a->beta = make_floats(p, s->c, 0.0f, 0.2f);
   a->qkv = make_mat(p, s->c, 3 * s->c);
@@ -105,4 +106,4 @@ static bool bench(struct problem *p, int i) {
   return true;
 }
 
-const struct op_cases cases_attention = {96, make, bench};
+const struct op_cases cases_attention = {96, make, bench, false};

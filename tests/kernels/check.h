@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "dtype.h"
 #include "mat.h"
 #include "voxels.h"
 
@@ -19,21 +20,32 @@ enum block_kind { BLOCK_IN, BLOCK_OUT, BLOCK_INOUT };
 
 struct data_block {
   enum block_kind kind;
-  char *base, *data; /* allocation; contents */
+  enum pt_dtype type; /* of the numbers of an output */
+  char *base, *data;  /* allocation; contents */
   size_t bytes;
-  float *before;  /* INOUT: what it holds before a run */
+  char *before;   /* INOUT: what it holds before a run */
   uint64_t print; /* IN: fingerprint */
 };
 
 struct problem {
   char text[160];
-  const void *op; /* struct pt_<op> */
-  int64_t rows;   /* of the op: what a timing is divided by */
+  const void *op;     /* struct pt_<op> */
+  int64_t rows;       /* of the op: what a timing is divided by */
+  enum pt_dtype type; /* of the op's features */
+  enum pt_dtype mats; /* of its weights */
   /* A result may be off by 2^-24 * (8 + 4 sqrt(depth)) * gain * max(1, largest |result|):
    * depth roundings in the longest chain of operations, whose errors add up like a random
    * walk, four standard deviations and more; gain is by how much the op enlarges an error made
-   * inside it. Each case file says where its numbers come from. */
-  double depth, gain;
+   * inside it. Each case file says where its numbers come from.
+   *
+   * A number of bf16 is off by up to u = 2^-8 of itself. So with features in bf16
+   * u (2 stored + 2.3 rounded) * gain * max(1, largest |result|) more is allowed. stored is
+   * 1 where the result is bf16 too: the reference's and the other may round to either side.
+   * rounded counts the tensors inside the op that may be rounded before a product. Their
+   * errors are at worst even within u of a factor, so of deviation u / sqrt(3) of it, and
+   * those of the sum of products have that part of the sum's own deviation, which is below
+   * the largest result: four deviations are 2.3 u. */
+  double depth, gain, rounded;
   struct data_block *blocks;
   int count;
   uint64_t seed, drawn;
@@ -43,6 +55,7 @@ struct op_cases {
   int count;                              /* of problems to check */
   void (*make)(struct problem *, int i);  /* the i-th */
   bool (*bench)(struct problem *, int i); /* the i-th of the base model's; false: no more */
+  bool bf16;                              /* the fast versions take features in bf16 */
 };
 
 /* ---- for the case files ---- */
@@ -58,11 +71,17 @@ void *make_in(struct problem *p, int64_t count, int64_t size);
 float *make_floats(struct problem *p, int64_t count, float centre, float range);
 /* Outputs; in-place ones get numbers uniform in [-range, range]. */
 float *make_out(struct problem *p, int64_t count);
-float *make_inout(struct problem *p, int64_t count, float range);
-/* A packed (k, n) matrix with entries of variance 1 / k: outputs as large as inputs. */
+/* The same for features: p->type. */
+void *make_features(struct problem *p, int64_t count, float centre, float range);
+void *make_features_out(struct problem *p, int64_t count);
+void *make_features_inout(struct problem *p, int64_t count, float range);
+/* A packed (k, n) matrix with entries of variance 1 / k: outputs as large as inputs. With
+ * features in bf16 the entries are numbers of bf16, whatever type they are packed as. */
 struct pt_mat make_mat(struct problem *p, int k, int n);
 /* count matrices (k, n) one after the other, of variance 1 / (k fan): the first. */
 struct pt_mat make_mats(struct problem *p, int count, int k, int n, double fan);
+/* The same of PT_F32 whatever the problem's. */
+struct pt_mat make_float_mats(struct problem *p, int count, int k, int n, double fan);
 int32_t *make_permutation(struct problem *p, int64_t n);
 /* count numbers in 0 .. below - 1. */
 int32_t *make_indices(struct problem *p, int64_t count, int64_t below);
@@ -81,7 +100,8 @@ static const struct {
 
 /* ---- for checkkernels.c ---- */
 
-void problem_open(struct problem *p, uint64_t seed);
+/* The same seed draws the same numbers whatever the types. */
+void problem_open(struct problem *p, uint64_t seed, enum pt_dtype type, enum pt_dtype mats);
 void problem_seal(struct problem *p);  /* after it is made: notes what inputs hold */
 void problem_reset(struct problem *p); /* before a run */
 /* After a run: NULL, or what is wrong with guards or inputs. */

@@ -8,13 +8,16 @@
  *   - its result is within the problem's tolerance of "ref" (see check.h),
  *   - other numbers of threads and tile sizes give the same bits,
  *   - nothing is written past an array or the scratch, and no input changes; scratch and
- *     outputs hold NaN before, so that reading what was not written shows. */
+ *     outputs hold NaN before, so that reading what was not written shows.
+ * All of it with features in float, and with features (and, where a version wants that,
+ * weights) in bf16. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "check.h"
+#include "feature.h"
 #include "kernels.h"
 
 typedef void run_fn(const struct pt_kernels *, const void *, const struct pt_exec *);
@@ -42,6 +45,8 @@ static const struct op {
 #undef KERNEL
 };
 enum { OPS = sizeof ops / sizeof ops[0], GUARD = 64 };
+
+static const char *type_name(enum pt_dtype t) { return t == PT_BF16 ? "bf16" : "fp32"; }
 
 /* ---- one run ---- */
 
@@ -86,24 +91,53 @@ static int64_t result_bytes(const struct problem *p) {
   return (int64_t)n;
 }
 
-static float *result_of(const struct problem *p) {
+static char *result_of(const struct problem *p) {
   char *all = check_alloc((size_t)result_bytes(p)), *at = all;
   for (int i = 0; i < p->count; i++) {
     if (p->blocks[i].kind == BLOCK_IN) continue;
     memcpy(at, p->blocks[i].data, p->blocks[i].bytes);
     at += p->blocks[i].bytes;
   }
-  return (float *)(void *)all;
+  return all;
+}
+
+/* Number i of all outputs one after the other; false past the last. */
+struct place {
+  int block;
+  int64_t number; /* of the block */
+  const char *at; /* of the block */
+};
+
+static bool next_number(const struct problem *p, struct place *w, double *x) {
+  for (;; w->block++, w->number = 0) {
+    if (w->block == p->count) return false;
+    const struct data_block *b = &p->blocks[w->block];
+    if (b->kind == BLOCK_IN) continue;
+    if (w->number < (int64_t)b->bytes / pt_feature_bytes(b->type)) {
+      *x = (double)pt_get(w->at, b->type, w->number++);
+      return true;
+    }
+    w->at += b->bytes;
+  }
+}
+
+static double allowed(const struct problem *p, double scale) {
+  double part = 0x1p-24 * (8 + 4 * sqrt(p->depth));
+  bool stored = false;
+  for (int i = 0; i < p->count; i++)
+    stored |= p->blocks[i].kind != BLOCK_IN && p->blocks[i].type == PT_BF16;
+  if (p->type == PT_BF16) part += 0x1p-8 * (2 * stored + 2.3 * p->rounded);
+  return part * p->gain * scale;
 }
 
 /* Largest difference as a part of what is allowed; NaN if a result is. */
-static double compare(const struct problem *p, const float *want, const float *got) {
-  double scale = 1.0, worst = 0.0;
-  int64_t n = result_bytes(p) / (int64_t)sizeof(float);
-  for (int64_t i = 0; i < n; i++) scale = fmax(scale, fabs((double)want[i]));
-  double limit = 0x1p-24 * (8 + 4 * sqrt(p->depth)) * p->gain * scale;
-  for (int64_t i = 0; i < n; i++) {
-    double e = fabs((double)want[i] - (double)got[i]) / limit;
+static double compare(const struct problem *p, const char *want, const char *got) {
+  double scale = 1.0, worst = 0.0, x, y;
+  for (struct place a = {.at = want}; next_number(p, &a, &x);) scale = fmax(scale, fabs(x));
+  const double limit = allowed(p, scale);
+  struct place a = {.at = want}, b = {.at = got};
+  while (next_number(p, &a, &x) && next_number(p, &b, &y)) {
+    double e = fabs(x - y) / limit;
     if (!(e <= worst)) worst = e;
     if (worst != worst) break;
   }
@@ -122,11 +156,11 @@ static const struct {
 
 /* Same bits with every setting? NULL, or what is wrong; where gets the setting. */
 static const char *check_settings(const struct op *op, const struct pt_kernels *k,
-                                  struct problem *p, const float *first, int *where) {
+                                  struct problem *p, const char *first, int *where) {
   for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
     *where = (int)i;
     const char *wrong = run_once(op, k, p, settings[i].threads, settings[i].tile);
-    float *got = result_of(p);
+    char *got = result_of(p);
     if (!wrong && memcmp(first, got, (size_t)result_bytes(p)) != 0)
       wrong = "other bits than with one thread and its own tile";
     free(got);
@@ -136,11 +170,11 @@ static const char *check_settings(const struct op *op, const struct pt_kernels *
 }
 
 static bool check_version(const struct op *op, const struct pt_kernels *k, struct problem *p,
-                          const float *want, double *worst) {
+                          const char *want, double *worst) {
   char place[64] = "";
   int at = 0;
   const char *wrong = run_once(op, k, p, 1, 0);
-  float *got = result_of(p);
+  char *got = result_of(p);
   double e = compare(p, want, got);
   if (!wrong && !(e <= 1.0)) {
     snprintf(place, sizeof place, " (%.3g times the tolerance)", e);
@@ -151,36 +185,54 @@ static bool check_version(const struct op *op, const struct pt_kernels *k, struc
       snprintf(place, sizeof place, " (threads %d, tile %d)", settings[at].threads,
                settings[at].tile);
   }
-  if (wrong) printf("  %s %s: %s: %s%s\n", op->name, k->name, p->text, wrong, place);
+  if (wrong)
+    printf("  %s %s %s: %s: %s%s\n", op->name, k->name, type_name(p->type), p->text, wrong,
+           place);
   if (!(e <= *worst)) *worst = e;
   free(got);
   return wrong == NULL;
 }
 
-static void check_op(const struct op *op, struct tally *sum) {
+/* Every version that wants such weights, on problem i. want: the reference's result; NULL is
+ * replaced by it. The reference must give the same with both types of weights. */
+static void check_problem(const struct op *op, int i, enum pt_dtype type, enum pt_dtype mats,
+                          char **want, double *worst, struct tally *t) {
   int count;
   const struct pt_kernels *const *k = pt_kernel_tables(&count);
+  struct problem p;
+  problem_open(&p, (uint64_t)i + 1, type, mats);
+  op->cases->make(&p, i);
+  problem_seal(&p);
+  if (!*want) {
+    run_once(op, k[0], &p, 1, 0);
+    *want = result_of(&p);
+  }
+  for (int v = 0; v < count; v++) {
+    if (v > 0 && pt_kernels_mat(k[v], type) != mats) continue;
+    bool good = check_version(op, k[v], &p, *want, &worst[v]);
+    t->passed += good;
+    t->failed += !good;
+  }
+  problem_close(&p);
+}
+
+static void check_op(const struct op *op, enum pt_dtype type, struct tally *sum) {
+  int count;
+  const struct pt_kernels *const *k = pt_kernel_tables(&count);
+  const bool both = pt_kernels_mat(k[count - 1], type) == PT_BF16;
   double worst[16] = {0};
   struct tally t = {0, 0};
   for (int i = 0; i < op->cases->count; i++) {
-    struct problem p;
-    problem_open(&p, (uint64_t)i + 1);
-    op->cases->make(&p, i);
-    problem_seal(&p);
-    run_once(op, k[0], &p, 1, 0);
-    float *want = result_of(&p);
-    for (int v = 0; v < count; v++) {
-      bool good = check_version(op, k[v], &p, want, &worst[v]);
-      t.passed += good;
-      t.failed += !good;
-    }
+    char *want = NULL;
+    check_problem(op, i, type, PT_F32, &want, worst, &t);
+    if (both) check_problem(op, i, type, PT_BF16, &want, worst, &t);
     free(want);
-    problem_close(&p);
   }
-  printf("%-10s %3d problems, %3d failed; largest error / tolerance:", op->name,
-         op->cases->count, t.failed);
+  printf("%-10s %s %3d problems, %3d failed; largest error / tolerance:", op->name,
+         type_name(type), op->cases->count, t.failed);
   for (int v = 1; v < count; v++) printf("  %s %.2g", k[v]->name, worst[v]);
   printf("\n");
+  fflush(stdout);
   sum->passed += t.passed;
   sum->failed += t.failed;
 }
@@ -225,30 +277,38 @@ static struct timing time_version(const struct op *op, const struct pt_kernels *
   return (struct timing){t[0], t[n / 2], t[n - 1], n};
 }
 
+/* One version at size i of the base model's; false if there is no such size. */
+static bool bench_version(const struct op *op, const struct pt_kernels *k, int i,
+                          enum pt_dtype type, int threads, double *ref) {
+  struct problem p;
+  problem_open(&p, (uint64_t)i + 1, type, pt_kernels_mat(k, type));
+  const bool there = op->cases->bench(&p, i);
+  if (there) {
+    struct timing t = time_version(op, k, &p, threads);
+    if (strcmp(k->name, "ref") == 0) *ref = t.median;
+    printf("  %-34s %-10s %s %10.1f ns/row  (%.1f .. %.1f, %d runs)", p.text, k->name,
+           type_name(type), t.median / (double)p.rows * 1e9, t.low / (double)p.rows * 1e9,
+           t.high / (double)p.rows * 1e9, t.runs);
+    if (*ref > 0) printf("  x%.1f ref", *ref / t.median);
+    printf("\n");
+    fflush(stdout);
+  }
+  problem_close(&p);
+  return there;
+}
+
 static void bench_op(const struct op *op, int threads) {
   int count;
   const struct pt_kernels *const *k = pt_kernel_tables(&count);
   printf("%s\n", op->name);
   for (int i = 0;; i++) {
-    struct problem p;
-    problem_open(&p, (uint64_t)i + 1);
-    if (!op->cases->bench(&p, i)) {
-      problem_close(&p);
-      return;
-    }
-    double ref = 0, generic = 0;
-    for (int v = 0; v < count; v++) {
-      struct timing t = time_version(op, k[v], &p, threads);
-      if (v == 0) ref = t.median;
-      if (v == 1) generic = t.median;
-      printf("  %-34s %-8s %10.1f ns/row  (%.1f .. %.1f, %d runs)  x%.1f ref", p.text,
-             k[v]->name, t.median / (double)p.rows * 1e9, t.low / (double)p.rows * 1e9,
-             t.high / (double)p.rows * 1e9, t.runs, ref / t.median);
-      if (v > 0) printf("  x%.1f generic", generic / t.median);
-      printf("\n");
-      fflush(stdout);
-    }
-    problem_close(&p);
+    double ref = 0;
+    for (int v = 0; v < count; v++)
+      for (int t = 0; t < 2; t++) {
+        const enum pt_dtype type = t ? PT_BF16 : PT_F32;
+        if (t && (v == 0 || !op->cases->bf16)) continue;
+        if (!bench_version(op, k[v], i, type, threads, &ref)) return;
+      }
   }
 }
 
@@ -281,10 +341,12 @@ int main(int argc, char **argv) {
   int first = i;
   for (int o = 0; o < (first < argc ? argc - first : OPS); o++) {
     const struct op *op = first < argc ? op_named(argv[first + o]) : &ops[o];
-    if (bench)
+    if (bench) {
       bench_op(op, threads);
-    else
-      check_op(op, &sum);
+      continue;
+    }
+    check_op(op, PT_F32, &sum);
+    if (op->cases->bf16) check_op(op, PT_BF16, &sum);
   }
   if (bench) return 0;
   printf("%d passed, %d failed\n", sum.passed, sum.failed);

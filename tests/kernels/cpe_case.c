@@ -1,7 +1,8 @@
 /* cpe_case.c - problems for the cpe kernels: surfaces and solid heaps of voxels, several
  * clouds, residual apart from the input or in it or in the output, with and without the sum
  * of the unpooled branch.
- * Depth: 27 products of c terms and one of c; gain: the norm of few channels. */
+ * Depth: 27 products of c terms and one of c; gain: the norm of few channels.
+ * Rounded: the convolution's result. */
 #include "cpe.h"
 
 #include "check.h"
@@ -14,12 +15,14 @@ static void build(struct problem *p, const struct pt_voxels *vox, int c, enum sh
   int64_t n = vox->n, m = n / 3 + 1;
   a->vox = vox;
   a->n = n, a->c = c;
-  a->in = make_floats(p, n * c, 0.0f, 1.7f);
-  a->out = shape == RES_IS_OUT ? make_inout(p, n * c, 2.0f) : make_out(p, n * c);
+  a->type = p->type;
+  a->in = make_features(p, n * c, 0.0f, 1.7f);
+  a->out =
+      shape == RES_IS_OUT ? make_features_inout(p, n * c, 2.0f) : make_features_out(p, n * c);
   a->res = shape == RES_IS_OUT  ? a->out
            : shape == RES_IS_IN ? a->in
-                                : make_floats(p, n * c, 0.0f, 2.0f);
-  a->up = up ? make_floats(p, m * c, 0.0f, 2.0f) : NULL;
+                                : make_features(p, n * c, 0.0f, 2.0f);
+  a->up = up ? make_features(p, m * c, 0.0f, 2.0f) : NULL;
   a->cluster = up ? make_indices(p, n, m) : NULL;
   a->conv_w = make_mats(p, 27, c, c, 9.0);
   a->conv_bias = make_floats(p, c, 0.0f, 0.2f);
@@ -31,6 +34,7 @@ static void build(struct problem *p, const struct pt_voxels *vox, int c, enum sh
   p->rows = n;
   p->depth = 28 * c;
   p->gain = c < 16 ? 4 : 1;
+  p->rounded = 1;
   snprintf(p->text, sizeof p->text, "n=%ld c=%d %s%s", (long)n, c,
            shape == RES_IS_IN   ? "res=in"
            : shape == RES_APART ? "res apart"
@@ -51,4 +55,4 @@ static bool bench(struct problem *p, int i) {
   return true;
 }
 
-const struct op_cases cases_cpe = {42, make, bench};
+const struct op_cases cases_cpe = {42, make, bench, true};

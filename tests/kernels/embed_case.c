@@ -7,10 +7,11 @@ static void build(struct problem *p, const struct pt_voxels *vox, int in, int c)
   struct pt_embed *a = make_in(p, 1, sizeof *a);
   a->vox = vox;
   a->n = vox->n, a->in = in, a->c = c;
+  a->type = p->type;
   a->x = make_floats(p, a->n * in, 0.0f, 1.7f);
-  a->w = make_mats(p, 125, in, c, 25.0);
+  a->w = make_float_mats(p, 125, in, c, 25.0);
   a->bias = make_floats(p, c, 0.0f, 0.3f);
-  a->out = make_out(p, a->n * c);
+  a->out = make_features_out(p, a->n * c);
   p->op = a;
   p->rows = a->n;
   p->depth = 125 * in;
@@ -30,4 +31,4 @@ static bool bench(struct problem *p, int i) {
   return true;
 }
 
-const struct op_cases cases_embed = {42, make, bench};
+const struct op_cases cases_embed = {42, make, bench, true};

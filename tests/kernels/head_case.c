@@ -6,13 +6,13 @@
 static void build(struct problem *p, int64_t n, int sources, int c, int classes, bool maps) {
   struct pt_head *a = make_in(p, 1, sizeof *a);
   int k = 0;
-  a->n = n, a->sources = sources, a->classes = classes;
+  a->n = n, a->sources = sources, a->type = p->type, a->classes = classes;
   for (int s = 0; s < sources; s++) {
     int width = sources == 1 ? c : (int)draw(p, 1, 2 * c);
     bool mapped = maps && (s > 0 || draw(p, 0, 1));
     int64_t rows = mapped ? draw(p, 1, n + 1) : n;
     a->src[s].c = width;
-    a->src[s].x = make_floats(p, rows * width, 0.0f, 2.0f);
+    a->src[s].x = make_features(p, rows * width, 0.0f, 2.0f);
     a->src[s].map = mapped ? make_indices(p, n, rows) : NULL;
     k += width;
   }
@@ -41,4 +41,4 @@ static bool bench(struct problem *p, int i) {
   return true;
 }
 
-const struct op_cases cases_head = {63, make, bench};
+const struct op_cases cases_head = {63, make, bench, true};

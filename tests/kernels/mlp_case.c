@@ -1,13 +1,15 @@
 /* mlp_case.c - problems for the mlp kernels.
  * Depth: two products, c and hidden terms long. Gain: the norm of few channels may divide by
- * a small deviation. */
+ * a small deviation. Rounded: the normalised rows, the hidden layer. */
 #include "check.h"
 #include "mlp.h"
 
-static void build(struct problem *p, int64_t n, int c, int hidden, bool pre_norm) {
+static void build(struct problem *p, int64_t n, int c, int hidden, bool pre_norm, bool branch) {
   struct pt_mlp *a = make_in(p, 1, sizeof *a);
   a->n = n, a->c = c, a->hidden = hidden, a->pre_norm = pre_norm;
-  a->x = make_inout(p, n * c, 2.0f);
+  a->type = p->type;
+  a->x = make_features_inout(p, n * c, 2.0f);
+  if (branch) a->branch = make_features_out(p, n * c);
   a->gamma = make_floats(p, c, 1.0f, 0.4f);
   a->beta = make_floats(p, c, 0.0f, 0.2f);
   a->w1 = make_mat(p, c, hidden);
@@ -18,8 +20,9 @@ static void build(struct problem *p, int64_t n, int c, int hidden, bool pre_norm
   p->rows = n;
   p->depth = c + hidden;
   p->gain = c < 16 ? 4 : 1;
-  snprintf(p->text, sizeof p->text, "n=%ld c=%d hidden=%d %s", (long)n, c, hidden,
-           pre_norm ? "pre-norm" : "post-norm");
+  p->rounded = 2;
+  snprintf(p->text, sizeof p->text, "n=%ld c=%d hidden=%d %s%s", (long)n, c, hidden,
+           pre_norm ? "pre-norm" : "post-norm", branch ? " branch" : "");
 }
 
 static void make(struct problem *p, int i) {
@@ -27,13 +30,13 @@ static void make(struct problem *p, int i) {
   static const int c[] = {16, 5, 32, 24, 64, 13, 48, 128, 7};
   int width = c[i % 9];
   int hidden = i % 4 == 3 ? (int)draw(p, 1, 5 * width) : 4 * width;
-  build(p, n[i % 11], width, hidden, i % 3 != 2);
+  build(p, n[i % 11], width, hidden, i % 3 != 2, i % 5 == 4);
 }
 
 static bool bench(struct problem *p, int i) {
   if (i >= BASE_LEVELS) return false;
-  build(p, base_level[i].rows, base_level[i].c, 4 * base_level[i].c, true);
+  build(p, base_level[i].rows, base_level[i].c, 4 * base_level[i].c, true, false);
   return true;
 }
 
-const struct op_cases cases_mlp = {44, make, bench};
+const struct op_cases cases_mlp = {44, make, bench, true};

@@ -10,9 +10,10 @@ static void build(struct problem *p, int64_t m, int most, int in, int c, bool re
   for (int64_t s = 0; s < m; s++) start[s + 1] = start[s] + (int32_t)draw(p, 1, most);
   a->start = start;
   a->n = start[m], a->m = m, a->in = in, a->c = c;
-  a->x = make_floats(p, a->n * in, 0.0f, 2.0f);
+  a->type = p->type;
+  a->x = make_features(p, a->n * in, 0.0f, 2.0f);
   a->row = reorder ? make_permutation(p, m) : NULL;
-  a->out = make_out(p, m * c);
+  a->out = make_features_out(p, m * c);
   a->w = make_mat(p, in, c);
   a->bias = make_floats(p, c, 0.0f, 0.3f);
   a->g = make_floats(p, c, 0.2f, 1.3f);
@@ -37,4 +38,4 @@ static bool bench(struct problem *p, int i) {
   return true;
 }
 
-const struct op_cases cases_pool = {56, make, bench};
+const struct op_cases cases_pool = {56, make, bench, true};

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "feature.h"
 #include "philox.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -38,7 +39,7 @@ static struct data_block *add(struct problem *p, enum block_kind kind, int64_t c
   if (!all) exit(2);
   p->blocks = all;
   struct data_block *b = &all[p->count++];
-  *b = (struct data_block){.kind = kind, .bytes = (size_t)(count * size)};
+  *b = (struct data_block){.kind = kind, .type = PT_F32, .bytes = (size_t)(count * size)};
   b->base = check_alloc(GUARD_BEFORE + b->bytes + GUARD_AFTER);
   b->data = b->base + GUARD_BEFORE;
   memset(b->base, GUARD_BYTE, GUARD_BEFORE + b->bytes + GUARD_AFTER);
@@ -60,24 +61,49 @@ float *make_out(struct problem *p, int64_t count) {
   return (float *)(void *)add(p, BLOCK_OUT, count, sizeof(float))->data;
 }
 
-float *make_inout(struct problem *p, int64_t count, float range) {
-  struct data_block *b = add(p, BLOCK_INOUT, count, sizeof(float));
-  b->before = check_alloc(b->bytes);
-  for (int64_t i = 0; i < count; i++) b->before[i] = draw_float(p, range);
-  return (float *)(void *)b->data;
+void *make_features(struct problem *p, int64_t count, float centre, float range) {
+  void *x = make_in(p, count, pt_feature_bytes(p->type));
+  for (int64_t i = 0; i < count; i++) pt_put(x, p->type, i, centre + draw_float(p, range));
+  return x;
 }
 
-struct pt_mat make_mats(struct problem *p, int count, int k, int n, double fan) {
-  int64_t size = pt_mat_size(k, n, PT_F32);
+void *make_features_out(struct problem *p, int64_t count) {
+  struct data_block *b = add(p, BLOCK_OUT, count, pt_feature_bytes(p->type));
+  b->type = p->type;
+  return b->data;
+}
+
+void *make_features_inout(struct problem *p, int64_t count, float range) {
+  struct data_block *b = add(p, BLOCK_INOUT, count, pt_feature_bytes(p->type));
+  b->type = p->type;
+  b->before = check_alloc(b->bytes);
+  for (int64_t i = 0; i < count; i++) pt_put(b->before, p->type, i, draw_float(p, range));
+  return b->data;
+}
+
+static struct pt_mat mats(struct problem *p, int count, int k, int n, double fan,
+                          enum pt_dtype type) {
+  int64_t size = pt_mat_size(k, n, type);
   char *packed = make_in(p, count, size);
   float *w = check_alloc((size_t)k * (size_t)n * sizeof(float));
   float range = (float)sqrt(3.0 / (k * fan));
   for (int m = 0; m < count; m++) {
-    for (int64_t i = 0; i < (int64_t)k * n; i++) w[i] = draw_float(p, range);
-    pt_mat_pack(packed + m * size, PT_F32, w, k, n, n, 1);
+    for (int64_t i = 0; i < (int64_t)k * n; i++) {
+      w[i] = draw_float(p, range);
+      if (p->type == PT_BF16) w[i] = pt_bf16_float(pt_float_bf16(w[i]));
+    }
+    pt_mat_pack(packed + m * size, type, w, k, n, n, 1);
   }
   free(w);
-  return (struct pt_mat){packed, k, n, PT_F32};
+  return (struct pt_mat){packed, k, n, type};
+}
+
+struct pt_mat make_mats(struct problem *p, int count, int k, int n, double fan) {
+  return mats(p, count, k, n, fan, p->mats);
+}
+
+struct pt_mat make_float_mats(struct problem *p, int count, int k, int n, double fan) {
+  return mats(p, count, k, n, fan, PT_F32);
 }
 
 struct pt_mat make_mat(struct problem *p, int k, int n) {
@@ -174,8 +200,8 @@ static uint64_t fingerprint(const struct data_block *b) {
   return h;
 }
 
-void problem_open(struct problem *p, uint64_t seed) {
-  *p = (struct problem){.seed = seed, .gain = 1.0};
+void problem_open(struct problem *p, uint64_t seed, enum pt_dtype type, enum pt_dtype mats) {
+  *p = (struct problem){.seed = seed, .type = type, .mats = mats, .gain = 1.0};
 }
 
 void problem_seal(struct problem *p) {

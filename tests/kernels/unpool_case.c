@@ -7,10 +7,11 @@ static void build(struct problem *p, int64_t n, int in, int c, bool sum) {
   struct pt_unpool *a = make_in(p, 1, sizeof *a);
   int64_t m = n / 3 + 1;
   a->n = n, a->in = in, a->c = c;
-  a->x = make_floats(p, n * in, 0.0f, 2.0f);
-  a->up = sum ? make_floats(p, m * c, 0.0f, 2.0f) : NULL;
+  a->type = p->type;
+  a->x = make_features(p, n * in, 0.0f, 2.0f);
+  a->up = sum ? make_features(p, m * c, 0.0f, 2.0f) : NULL;
   a->cluster = sum ? make_indices(p, n, m) : NULL;
-  a->out = make_out(p, n * c);
+  a->out = make_features_out(p, n * c);
   a->w = make_mat(p, in, c);
   a->bias = make_floats(p, c, 0.0f, 0.3f);
   p->op = a;
@@ -38,4 +39,4 @@ static bool bench(struct problem *p, int i) {
   return true;
 }
 
-const struct op_cases cases_unpool = {56, make, bench};
+const struct op_cases cases_unpool = {56, make, bench, true};
