@@ -40,6 +40,34 @@ static void list_tensors(const struct ptv3_weights *w) {
   table_free(&t);
 }
 
+/* "    enc_depths=(2, 2, 6)," */
+static void print_row(const char *key, const int *v, int count) {
+  printf("    %s=(", key);
+  for (int i = 0; i < count; i++) printf("%s%d", i ? ", " : "", v[i]);
+  printf("%s),\n", count == 1 ? "," : "");
+}
+
+/* What a configuration for these weights has to say, in its words. */
+static void print_guess(const struct ptv3_weights *w) {
+  struct ptv3_model_guess g;
+  if (!ptv3_weights_guess(w, &g)) {
+    printf("  model       not a PT-v3m1\n");
+    return;
+  }
+  printf("  model       PT-v3m1; from names and shapes:\n");
+  if (g.classes) printf("    num_classes=%d,\n", g.classes);
+  printf("    in_channels=%d,\n", g.in_channels);
+  print_row("enc_depths", g.enc_depths, g.stages);
+  print_row("enc_channels", g.enc_channels, g.stages);
+  if (g.enable_rpe) print_row("enc_num_head", g.enc_num_head, g.stages);
+  if (!g.enc_mode) print_row("dec_depths", g.dec_depths, g.stages - 1);
+  if (!g.enc_mode) print_row("dec_channels", g.dec_channels, g.stages - 1);
+  if (g.enable_rpe && !g.enc_mode) print_row("dec_num_head", g.dec_num_head, g.stages - 1);
+  printf("    mlp_ratio=%g,\n    qkv_bias=%s,\n", g.mlp_ratio, g.qkv_bias ? "True" : "False");
+  printf("    enable_rpe=%s,\n    enc_mode=%s\n", g.enable_rpe ? "True" : "False",
+         g.enc_mode ? "True" : "False");
+}
+
 static int info_weights(struct session *s, const char *path, bool all) {
   struct ptv3_weights *w;
   if (ptv3_weights_load(s->ctx, path, &w, &s->err)) return session_fail(s);
@@ -50,6 +78,7 @@ static int info_weights(struct session *s, const char *path, bool all) {
   printf("  parameters  %lld\n", (long long)info.parameters);
   if (info.has_epoch) printf("  epoch       %lld\n", (long long)info.epoch);
   if (info.has_best) printf("  best        %g\n", info.best);
+  print_guess(w);
   if (all) list_tensors(w);
   ptv3_weights_free(w);
   return EXIT_FINE;

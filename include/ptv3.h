@@ -157,6 +157,30 @@ struct ptv3_weights_info {
 PTV3_API void ptv3_weights_get_info(const struct ptv3_weights *weights,
                                     struct ptv3_weights_info *info);
 
+#define PTV3_MAX_STAGES 8
+
+/* What network the weights are for, as far as names and shapes tell: patch sizes, strides and
+ * orders leave no trace in weights. */
+struct ptv3_model_guess {
+  int in_channels;
+  int classes; /* 0: without a head */
+  int stages;
+  int enc_depths[PTV3_MAX_STAGES]; /* [stages] */
+  int enc_channels[PTV3_MAX_STAGES];
+  int enc_num_head[PTV3_MAX_STAGES]; /* 0: not to be told, which is so without enable_rpe */
+  int dec_depths[PTV3_MAX_STAGES];   /* [stages - 1], 0 with enc_mode */
+  int dec_channels[PTV3_MAX_STAGES];
+  int dec_num_head[PTV3_MAX_STAGES];
+  double mlp_ratio;
+  bool qkv_bias;
+  bool enable_rpe;
+  bool enc_mode;
+};
+
+/* False when they are not of a PT-v3m1. */
+PTV3_API bool ptv3_weights_guess(const struct ptv3_weights *weights,
+                                 struct ptv3_model_guess *guess);
+
 /* Writes the weights as .safetensors or .pth, by the extension of path. type NULL keeps the
  * types; "F32", "F16", "BF16" or "F64" stores all floating point tensors as that. The file
  * appears under its name only when it is complete. */

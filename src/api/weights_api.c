@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "guess.h"
+
 int ptv3_weights_load(struct ptv3_context *ctx, const char *path, struct ptv3_weights **out,
                       struct ptv3_error *err) {
   if (out) *out = NULL;
@@ -67,6 +69,28 @@ void ptv3_weights_get_info(const struct ptv3_weights *weights, struct ptv3_weigh
   for (int64_t i = 0; i < t->count; i++)
     if (!is_buffer(t->item[i].name)) info->parameters += t->item[i].count;
 }
+
+bool ptv3_weights_guess(const struct ptv3_weights *weights, struct ptv3_model_guess *guess) {
+  struct pt_ptv3 cfg;
+  if (!pt_guess(&weights->set, &cfg)) return false;
+  *guess = (struct ptv3_model_guess){.in_channels = cfg.in_channels,
+                                     .classes = cfg.classes,
+                                     .stages = cfg.stages,
+                                     .mlp_ratio = cfg.mlp_ratio,
+                                     .qkv_bias = cfg.qkv_bias,
+                                     .enable_rpe = cfg.enable_rpe,
+                                     .enc_mode = cfg.enc_mode};
+  for (int s = 0; s < cfg.stages; s++) {
+    guess->enc_depths[s] = cfg.enc[s].depth;
+    guess->enc_channels[s] = cfg.enc[s].channels;
+    guess->enc_num_head[s] = cfg.enc[s].heads;
+    guess->dec_depths[s] = cfg.dec[s].depth;
+    guess->dec_channels[s] = cfg.dec[s].channels;
+    guess->dec_num_head[s] = cfg.dec[s].heads;
+  }
+  return true;
+}
+_Static_assert(PT_MAX_STAGES <= PTV3_MAX_STAGES, "as many stages outside as inside");
 
 static int type_of(const char *type, struct pt_tensors_write *w, struct ptv3_error *err) {
   static const enum pt_dtype known[] = {PT_F32, PT_F16, PT_BF16, PT_F64};

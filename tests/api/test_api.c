@@ -348,6 +348,39 @@ static void folder(void **state) {
   close_all(&f);
 }
 
+/* The model of demo.py, told from its weights. */
+static void guess(void **state) {
+  (void)state;
+  struct fixture f;
+  struct ptv3_weights *w;
+  struct ptv3_model_guess g;
+  open_model(&f, 1);
+  assert_int_equal(ptv3_weights_random(f.ctx, f.config, 7, &w, NULL), PTV3_OK);
+  assert_true(ptv3_weights_guess(w, &g));
+  assert_true(g.in_channels == 4 && g.classes == 3 && g.stages == 4 && g.mlp_ratio == 4);
+  assert_true(g.qkv_bias && !g.enable_rpe && !g.enc_mode);
+  static const int channels[] = {16, 32, 64, 128, 32, 32, 64}, depths[] = {1, 1, 2, 1, 1, 1, 1};
+  for (int s = 0; s < 7; s++) {
+    bool enc = s < 4;
+    assert_int_equal(enc ? g.enc_channels[s] : g.dec_channels[s - 4], channels[s]);
+    assert_int_equal(enc ? g.enc_depths[s] : g.dec_depths[s - 4], depths[s]);
+  }
+  ptv3_weights_free(w);
+  static const char *const rpe[] = {
+      "model.backbone.enable_rpe=True", "model.backbone.enable_flash=False",
+      "model.backbone.enc_mode=True", "model.backbone_out_channels=240"};
+  struct ptv3_config *config;
+  struct ptv3_error err = {0};
+  if (ptv3_config_load(f.ctx, "demo/demo.py", rpe, 4, &config, &err) ||
+      ptv3_weights_random(f.ctx, config, 7, &w, &err))
+    fail_msg("%s", err.message);
+  assert_true(ptv3_weights_guess(w, &g) && g.enable_rpe && g.enc_mode);
+  assert_true(g.enc_num_head[0] == 1 && g.enc_num_head[3] == 8 && g.dec_depths[0] == 0);
+  ptv3_weights_free(w);
+  ptv3_config_free(config);
+  close_all(&f);
+}
+
 static void picture(void **state) {
   (void)state;
   enum { W = 160, H = 120 };
@@ -385,7 +418,7 @@ int main(void) {
       cmocka_unit_test(same_answer),     cmocka_unit_test(unusable_points),
       cmocka_unit_test(missing_feature), cmocka_unit_test(cancelled),
       cmocka_unit_test(weights),         cmocka_unit_test(picture),
-      cmocka_unit_test(folder),
+      cmocka_unit_test(folder),          cmocka_unit_test(guess),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,6 +107,8 @@ json='{"seg_head.weight":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
 } >"$work/w.safetensors"
 run predict demo/demo.py --weight "$work/w.safetensors" $cloud -o "$work/o/no.las"
 check "weights of another model" is 5
+run info "$work/w.safetensors"
+check "info does not take them for ours" prints "not a PT-v3m1"
 run predict demo/demo.py --weight random:1 --options model.num_classes=4 las_codes=[2,5,6,1] $cloud -o "$work/o/four.npy" -q
 check "options reach the model" is 0
 
