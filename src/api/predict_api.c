@@ -48,12 +48,12 @@ int ptv3_predict(struct ptv3_model *model, const struct ptv3_cloud *cloud,
                            .shuffle_orders = o.shuffle_orders,
                            .shuffle_seed = o.shuffle_seed};
   struct pt_predicted out = {0, label, confidence, probability};
-  struct pt_cloud copy = {0}; /* the transforms work in place */
+  struct pt_cloud work = {0}; /* the transforms work in place: what they change is copied */
   int status = check_needs(model, cloud, &inner);
-  if (!status) status = pt_cloud_copy(&copy, &cloud->points, &inner);
+  pt_cloud_borrow(&work, &cloud->points);
   if (!status)
-    status = pt_predict_cloud(&model->ctx->env, &model->net, &copy, &how, &out, &inner);
-  pt_cloud_free(&copy);
+    status = pt_predict_cloud(&model->ctx->env, &model->net, &work, &how, &out, &inner);
+  pt_cloud_free(&work);
   if (!status) spread(&cloud->points, model->net.cfg.classes, &out);
   if (status && err) *err = inner;
   return status;

@@ -21,8 +21,15 @@ void pt_cloud_init(struct pt_cloud *c, struct pt_mem *mem, int64_t n) {
   c->n = c->n_origin = c->n_input = n;
 }
 
+/* Gives a channel other data, NULL for none. */
+static void replace(struct pt_cloud *c, struct pt_channel *ch, void *data) {
+  if (!ch->borrowed) pt_free(c->mem, ch->data);
+  ch->borrowed = false;
+  ch->data = data;
+}
+
 void pt_cloud_free(struct pt_cloud *c) {
-  for (int i = 0; c->mem && i < PT_CLOUD_CHANNELS; i++) pt_free(c->mem, c->channel[i].data);
+  for (int i = 0; c->mem && i < PT_CLOUD_CHANNELS; i++) replace(c, &c->channel[i], NULL);
   if (c->mem) pt_free(c->mem, c->source);
   memset(c, 0, sizeof *c);
 }
@@ -64,7 +71,7 @@ struct pt_channel *pt_cloud_give(struct pt_cloud *c, const char *name, enum pt_d
                                  int width, int64_t n, void *data, struct ptv3_error *err) {
   struct pt_channel *ch = place_for(c, name, width, err);
   if (!ch) return NULL;
-  pt_free(c->mem, ch->data);
+  replace(c, ch, NULL);
   *ch = (struct pt_channel){.type = type, .width = width, .n = n, .data = data};
   snprintf(ch->name, sizeof ch->name, "%s", name);
   return ch;
@@ -89,7 +96,7 @@ struct pt_channel *pt_cloud_add(struct pt_cloud *c, const char *name, enum pt_dt
 void pt_cloud_remove(struct pt_cloud *c, const char *name) {
   struct pt_channel *ch = pt_cloud_find(c, name);
   if (!ch) return;
-  pt_free(c->mem, ch->data);
+  replace(c, ch, NULL);
   memset(ch, 0, sizeof *ch);
 }
 
@@ -99,8 +106,7 @@ int pt_cloud_convert(struct pt_cloud *c, struct pt_channel *ch, enum pt_dtype ty
   void *data = pt_alloc(c->mem, ch->n, ch->width * pt_dtype(type)->bytes, PT_MEM_CLOUD, err);
   if (!data) return pt_status(err);
   pt_convert(data, type, ch->data, ch->type, ch->n * ch->width);
-  pt_free(c->mem, ch->data);
-  ch->data = data;
+  replace(c, ch, data);
   ch->type = type;
   return PTV3_OK;
 }
@@ -136,18 +142,36 @@ int pt_cloud_select(struct pt_cloud *c, const int32_t *index, int64_t m,
     void *data = pt_alloc(c->mem, m, size, PT_MEM_CLOUD, err);
     if (!data) return pt_status(err);
     gather(data, ch->data, index, m, size);
-    pt_free(c->mem, ch->data);
-    ch->data = data;
+    replace(c, ch, data);
     ch->n = m;
   }
   c->n = m;
   return PTV3_OK;
 }
 
+void pt_cloud_borrow(struct pt_cloud *dst, const struct pt_cloud *src) {
+  *dst = *src;
+  dst->source = NULL;
+  for (int i = 0; i < PT_CLOUD_CHANNELS; i++) dst->channel[i].borrowed = true;
+}
+
+int pt_cloud_own(struct pt_cloud *c, struct pt_channel *ch, struct ptv3_error *err) {
+  int64_t size = ch->width * pt_dtype(ch->type)->bytes;
+  if (!ch->borrowed) return PTV3_OK;
+  void *data = pt_alloc(c->mem, ch->n, size, PT_MEM_CLOUD, err);
+  if (!data) return pt_status(err);
+  memcpy(data, ch->data, (size_t)(ch->n * size));
+  replace(c, ch, data);
+  return PTV3_OK;
+}
+
 int pt_cloud_copy(struct pt_cloud *dst, const struct pt_cloud *src, struct ptv3_error *err) {
   *dst = *src;
   dst->source = NULL;
-  for (int i = 0; i < PT_CLOUD_CHANNELS; i++) dst->channel[i].data = NULL;
+  for (int i = 0; i < PT_CLOUD_CHANNELS; i++) {
+    dst->channel[i].data = NULL;
+    dst->channel[i].borrowed = false;
+  }
   if (src->source) {
     dst->source = pt_alloc(src->mem, src->n_origin, sizeof *dst->source, PT_MEM_CLOUD, err);
     if (!dst->source) goto fail;

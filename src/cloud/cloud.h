@@ -23,7 +23,8 @@ struct pt_channel {
   int width;          /* numbers a row, >= 1 */
   bool indexed;       /* follows the points when they are selected */
   int64_t n;          /* rows: the cloud's n when indexed */
-  void *data;         /* [n, width] of type, owned by the cloud */
+  bool borrowed;      /* data belong to another cloud, and are not written to */
+  void *data;         /* [n, width] of type, owned by the cloud unless borrowed */
 };
 
 /* Units: coord in metres relative to offset; color 0..255 until it is normalised; normal of
@@ -81,6 +82,14 @@ int pt_cloud_copy_channel(struct pt_cloud *c, const char *from, const char *to,
  * for one channel at a time. On failure the cloud may only be freed. */
 int pt_cloud_select(struct pt_cloud *c, const int32_t *index, int64_t m,
                     struct ptv3_error *err);
+
+/* dst becomes a cloud of src's points whose channels are src's own until one is changed: what
+ * replaces a channel leaves src as it was, and pt_cloud_own comes before writing into one. src
+ * outlives dst. source is left out. */
+void pt_cloud_borrow(struct pt_cloud *dst, const struct pt_cloud *src);
+
+/* Makes the data of a channel the cloud's own, so that they can be written to. */
+int pt_cloud_own(struct pt_cloud *c, struct pt_channel *ch, struct ptv3_error *err);
 
 /* dst becomes a copy of everything in src. */
 int pt_cloud_copy(struct pt_cloud *dst, const struct pt_cloud *src, struct ptv3_error *err);

@@ -119,7 +119,8 @@ PT_TRANSFORM_LIST(PT_TRANSFORM_DECLARE)
 
 /* ---- helpers of the transforms ---- */
 
-/* "color" as F32 or F64, NULL if there is none (then nothing is to be done). */
+/* "color" as F32 or F64 to be written to, NULL if there is none (then nothing is to be done).
+ */
 int pt_float_channel(struct pt_cloud *c, const char *name, struct pt_channel **ch,
                      struct ptv3_error *err);
 

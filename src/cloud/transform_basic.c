@@ -10,7 +10,8 @@
 int pt_float_channel(struct pt_cloud *c, const char *name, struct pt_channel **ch,
                      struct ptv3_error *err) {
   *ch = pt_cloud_find(c, name);
-  if (!*ch || (*ch)->type == PT_F32 || (*ch)->type == PT_F64) return PTV3_OK;
+  if (!*ch) return PTV3_OK;
+  if ((*ch)->type == PT_F32 || (*ch)->type == PT_F64) return pt_cloud_own(c, *ch, err);
   return pt_cloud_convert(c, *ch, PT_F32, err);
 }
 
@@ -48,9 +49,11 @@ int pt_parse_keys(const struct pt_value *dict, const char *name, struct pt_keys 
   return PTV3_OK;
 }
 
+/* To be written to. */
 static struct pt_channel *coord_of(struct pt_apply *a, const struct pt_transform *t,
                                    struct ptv3_error *err) {
-  return pt_cloud_need(a->cloud, "coord", t->type->name, err);
+  struct pt_channel *ch = pt_cloud_need(a->cloud, "coord", t->type->name, err);
+  return ch && pt_cloud_own(a->cloud, ch, err) ? NULL : ch;
 }
 
 /* ---- shifts and scalings ---- */
@@ -314,7 +317,7 @@ static int grid_inverse(struct pt_gridsample *v, struct pt_apply *a, struct ptv3
 static int grid_apply(const struct pt_transform *t, struct pt_apply *a,
                       struct ptv3_error *err) {
   struct pt_cloud *c = a->cloud;
-  struct pt_channel *coord = coord_of(a, t, err);
+  const struct pt_channel *coord = pt_cloud_need(c, "coord", "GridSample", err);
   if (!coord) return pt_status(err);
   if (t->u.grid.test)
     return pt_fail_pos(

@@ -132,6 +132,7 @@ static int elastic_apply(const struct pt_transform *t, struct pt_apply *a,
   struct pt_channel *ch = pt_cloud_need(a->cloud, "coord", t->type->name, err);
   int st = ch ? pt_chance(a, 0.95, &yes, err) : pt_status(err);
   if (st || !yes) return st;
+  st = pt_cloud_own(a->cloud, ch, err);
   for (int i = 0; !st && i < t->u.elastic.n; i++)
     st = distort(a, ch, t->u.elastic.granularity[i], t->u.elastic.magnitude[i], err);
   return st;

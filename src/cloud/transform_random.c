@@ -16,10 +16,11 @@ int pt_chance(struct pt_apply *a, double p, bool *yes, struct ptv3_error *err) {
   return st;
 }
 
+/* To be written to. */
 static int coord_of(const struct pt_transform *t, struct pt_apply *a, struct pt_channel **ch,
                     struct ptv3_error *err) {
   *ch = pt_cloud_need(a->cloud, "coord", t->type->name, err);
-  return *ch ? PTV3_OK : pt_status(err);
+  return *ch ? pt_cloud_own(a->cloud, *ch, err) : pt_status(err);
 }
 
 /* ---- rotations ---- */

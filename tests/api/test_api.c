@@ -348,6 +348,22 @@ static void folder(void **state) {
   close_all(&f);
 }
 
+/* A prediction leaves the cloud as it was. */
+static void again(void **state) {
+  (void)state;
+  struct fixture f;
+  static int32_t first[N], second[N];
+  struct ptv3_cloud_info a, b;
+  open_model(&f, 1);
+  ptv3_cloud_get_info(f.cloud, &a);
+  assert_int_equal(ptv3_predict(f.model, f.cloud, NULL, first, NULL, NULL, NULL), PTV3_OK);
+  assert_int_equal(ptv3_predict(f.model, f.cloud, NULL, second, NULL, NULL, NULL), PTV3_OK);
+  ptv3_cloud_get_info(f.cloud, &b);
+  assert_memory_equal(first, second, sizeof first);
+  for (int k = 0; k < 3; k++) assert_true(a.min[k] == b.min[k] && a.max[k] == b.max[k]);
+  close_all(&f);
+}
+
 /* The model of demo.py, told from its weights. */
 static void guess(void **state) {
   (void)state;
@@ -419,6 +435,7 @@ int main(void) {
       cmocka_unit_test(missing_feature), cmocka_unit_test(cancelled),
       cmocka_unit_test(weights),         cmocka_unit_test(picture),
       cmocka_unit_test(folder),          cmocka_unit_test(guess),
+      cmocka_unit_test(again),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

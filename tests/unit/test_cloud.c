@@ -99,11 +99,52 @@ static void no_memory(void **state) {
   }
 }
 
+/* A borrowing cloud changes nothing of the other one, whatever is done to it. */
+static void borrow(void **state) {
+  (void)state;
+  struct pt_mem mem;
+  struct ptv3_error err = {0};
+  struct pt_cloud a, b;
+  pt_mem_init(&mem, 0);
+  pt_cloud_init(&a, &mem, 3);
+  static const char *const names[] = {"coord", "color", "strength", "normal"};
+  for (int i = 0; i < 4; i++) {
+    struct pt_channel *ch = pt_cloud_add(&a, names[i], PT_F32, 1, &err);
+    assert_non_null(ch);
+    for (int k = 0; k < 3; k++) ((float *)ch->data)[k] = (float)(10 * i + k);
+  }
+  int64_t before = mem.used;
+  pt_cloud_borrow(&b, &a);
+  assert_int_equal(mem.used, before);
+  struct pt_channel *coord = pt_cloud_find(&b, "coord");
+  assert_int_equal(pt_cloud_own(&b, coord, &err), 0);
+  ((float *)coord->data)[0] = 99;
+  pt_cloud_remove(&b, "color");
+  assert_int_equal(pt_cloud_convert(&b, pt_cloud_find(&b, "strength"), PT_F64, &err), 0);
+  const int32_t index[] = {2, 0};
+  assert_int_equal(pt_cloud_select(&b, index, 2, &err), 0);
+  assert_true(pt_channel_at(pt_cloud_find(&b, "coord"), 1, 0) == 99);
+  assert_true(pt_channel_at(pt_cloud_find(&b, "normal"), 0, 0) == 32);
+  pt_cloud_free(&b);
+  assert_int_equal(mem.used, before);
+  for (int i = 0; i < 4; i++)
+    for (int k = 0; k < 3; k++)
+      assert_true(pt_channel_at(pt_cloud_find(&a, names[i]), k, 0) == 10 * i + k);
+  pt_cloud_borrow(&b, &a);
+  mem.fail_at = mem.calls + 1;
+  assert_int_equal(pt_cloud_own(&b, pt_cloud_find(&b, "coord"), &err), PTV3_NO_MEMORY);
+  mem.fail_at = 0;
+  pt_cloud_free(&b);
+  pt_cloud_free(&a);
+  assert_int_equal(mem.used, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(select_points),
       cmocka_unit_test(replace_and_fill_up),
       cmocka_unit_test(no_memory),
+      cmocka_unit_test(borrow),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
