@@ -172,6 +172,7 @@ UNIT    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/unit/te
 API     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/api/test_*.c)))
 CLI     := $(sort $(wildcard tests/cli/test_*.sh))
 KERNELS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/kernels/checkkernels.c))
+CASES   := tests/reference/cases
 REFER   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/reference/run_reference.c))
 
 $(BUILD)/tests/api/%: tests/api/%.c $(LIB)
@@ -209,7 +210,8 @@ $(BUILD)/bench/%: bench/%.c $(wildcard bench/*.h) $(INTERNAL)
 	$(say) CC $@
 	$(Q)$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests -MMD -MP $(LDFLAGS) -o $@ $< $(INTERNAL) $(LDLIBS)
 
-.PHONY: check check-all check-quick check-unit check-api check-cli check-reference checkkernels \
+.PHONY: check check-all check-quick check-unit check-api check-cli check-reference \
+        check-reference-ref checkkernels \
         check-headers check-symbols check-install
 RUN := BUILD=$(BUILD) sh scripts/run-tests.sh
 
@@ -237,9 +239,15 @@ check-cli: $(BUILD)/ptv3  ## tests of the program
 checkkernels: $(KERNELS)  ## optimised kernels against their references
 	@$(RUN) $(KERNELS)
 
-check-reference: $(REFER)  ## the network against recorded results; DIR= names their folder
-	@if [ -d '$(DIR)' ]; then $(RUN) $(patsubst %,'% $(DIR)',$(REFER)); \
-	 else echo "no folder '$(DIR)': recorded results not compared"; fi
+# The project's own cases with the fastest kernels and with those that define them; all of a
+# larger folder with the fastest, or (minutes) with the defining ones.
+check-reference: $(REFER)  ## the network against recorded results; DIR= names more of them
+	@$(RUN) '$(REFER) $(CASES)' '$(REFER) -k ref $(CASES)' \
+	  $(if $(wildcard $(DIR)/.),'$(REFER) $(DIR)')
+	@$(if $(wildcard $(DIR)/.),true,echo "no folder '$(DIR)': its results not compared")
+
+check-reference-ref: $(REFER)  ## the same folder with the defining kernels
+	@$(RUN) '$(REFER) -k ref $(DIR)'
 
 check-headers:
 	@CC='$(CC)' CXX='$(CXX)' sh scripts/check-headers.sh include

@@ -14,7 +14,8 @@ passed=0
 failed=0
 for test in "$@"; do
   name=$(basename "${test%% *}")
-  log="$BUILD/logs/$name.log"
+  case $test in *' '*) name="$name ${test#* }" ;; esac
+  log="$BUILD/logs/$(echo "$name" | tr ' /' '__').log"
   began=$(date +%s)
   case $test in
     *.sh) sh $test >"$log" 2>&1 ;;

@@ -131,6 +131,12 @@ void ref_parse(struct refcase *c, const char *text, struct pt_config *config) {
   }
 }
 
+/* meta["compat"] = "1.5.1": the case was recorded with the network of that version. */
+static bool is_151(struct refcase *c) {
+  const char *compat = json_string_value(ref_meta(c, "compat"));
+  return compat && strcmp(compat, "1.5.1") == 0;
+}
+
 void ref_config(struct refcase *c, json_t *model, struct pt_ptv3 *cfg) {
   struct text t = {0};
   struct pt_config config = {0};
@@ -143,6 +149,7 @@ void ref_config(struct refcase *c, json_t *model, struct pt_ptv3 *cfg) {
     fprintf(stderr, "%s\n", e.message);
     exit(2);
   }
+  cfg->compat_151 = is_151(c);
   pt_config_free(&config);
   free(t.s);
 }

@@ -1,7 +1,9 @@
-/* run_reference.c - runs every case of a reference folder: run_reference [DIR] [NAME...].
+/* run_reference.c - runs every case of a reference folder:
+ * run_reference [-k KERNELS] [DIR] [NAME...].
  *
  * Cases are found by their meta.json, at any depth; what a case is, its "what" says. With
- * names, only cases whose folder contains one of them. PTV3_KERNELS picks the kernels. */
+ * names, only cases whose folder contains one of them. Without -k (ref, generic, avx2, ...)
+ * the kernels are the fastest, or those PTV3_KERNELS names. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +24,7 @@ static const char *const later[] = {"BatchNorm1d train",     "train-mode forward
 
 struct sum {
   const char *root;
+  const char *kernels; /* NULL: the fastest */
   char **only;
   int only_count;
   int passed, failed, skipped;
@@ -44,8 +47,11 @@ static void run_case(struct sum *sum, const char *dir, json_t *meta, const char 
   struct pt_env env;
   struct ptv3_error e;
   pt_env_init(&env, 0, 0);
-  struct refcase c = {
-      .folder = dir + strlen(sum->root) + 1, .dir = dir, .meta = meta, .env = &env};
+  struct refcase c = {.folder = dir + strlen(sum->root) + 1,
+                      .dir = dir,
+                      .meta = meta,
+                      .env = &env,
+                      .kernels = sum->kernels};
   const struct refkind *kind = kind_of(what);
   if (!kind) {
     bool known = is_later(what);
@@ -111,7 +117,13 @@ static void walk(struct sum *sum, const char *dir) {
 }
 
 int main(int argc, char **argv) {
-  struct sum sum = {.root = argc > 1 ? argv[1] : "../shared/reference"};
+  struct sum sum = {0};
+  if (argc > 2 && strcmp(argv[1], "-k") == 0) {
+    sum.kernels = argv[2];
+    argv += 2;
+    argc -= 2;
+  }
+  sum.root = argc > 1 ? argv[1] : "tests/reference/cases";
   sum.only = argv + 2;
   sum.only_count = argc > 2 ? argc - 2 : 0;
   walk(&sum, sum.root);
