@@ -31,8 +31,8 @@ static int find_bounds(struct job *j, struct ptv3_error *err) {
       if (!isfinite(v))
         return pt_fail(err, PTV3_DATA, "'%s': coordinate %c of point %lld is %g", j->w.path,
                        "xyz"[k], (long long)i, v);
-      j->min[k] = fmin(j->min[k], v);
-      j->max[k] = fmax(j->max[k], v);
+      if (v < j->min[k]) j->min[k] = v;
+      if (v > j->max[k]) j->max[k] = v;
     }
   return PTV3_OK;
 }
@@ -40,6 +40,7 @@ static int find_bounds(struct job *j, struct ptv3_error *err) {
 /* Steps of 1 mm, or finer while there are less than a million across. The offset is the
  * whole number below the smallest coordinate. */
 static int choose_scale(struct job *j, struct ptv3_error *err) {
+  static const char *const axis[3] = {"x", "y", "z"};
   double extent = 0, scale = 1e-3;
   for (int k = 0; k < 3; k++) extent = fmax(extent, j->max[k] - j->min[k]);
   for (int digits = 4; extent > 0 && extent / scale < 1e6 && digits <= 9; digits++)
@@ -47,11 +48,12 @@ static int choose_scale(struct job *j, struct ptv3_error *err) {
   for (int k = 0; k < 3; k++) {
     j->scale[k] = scale;
     j->offset[k] = floor(j->min[k]);
-    if ((j->max[k] - j->offset[k]) / scale > INT32_MAX)
+    double low = j->min[k], high = j->max[k], most = scale * INT32_MAX;
+    if (high - j->offset[k] > most)
       return pt_fail(err, PTV3_DATA,
-                     "'%s': %c goes from %.3f to %.3f; in steps of 1 mm LAS holds no more than "
+                     "'%s': %s goes from %.3f to %.3f; in steps of 1 mm LAS holds no more than "
                      "%.0f. Remove the outliers, or write another format",
-                     j->w.path, "xyz"[k], j -> min[k], j -> max[k], INT32_MAX *scale);
+                     j->w.path, axis[k], low, high, most);
   }
   return PTV3_OK;
 }
@@ -98,8 +100,9 @@ static void make_points(const struct job *j, int64_t first, int64_t count, uint8
   memset(p, 0, (size_t)(count * record));
   for (int64_t i = first; i < first + count; i++, p += record) {
     for (int k = 0; k < 3; k++) {
-      double raw = nearbyint((c->coord[3 * i + k] - j->offset[k]) / j->scale[k]);
-      pt_put32(p + 4 * k, (uint32_t)(int32_t)raw);
+      /* Never negative: the offset is at or below the smallest coordinate. */
+      double raw = (c->coord[3 * i + k] - j->offset[k]) / j->scale[k];
+      pt_put32(p + 4 * k, (uint32_t)(raw + 0.5));
     }
     if (c->intensity) pt_put16(p + 12, c->intensity[i]);
     p[14] = 0x11; /* return 1 of 1 */

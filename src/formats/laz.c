@@ -81,26 +81,30 @@ struct pt_laz {
 
 /* ---- the library ---- */
 
-static void *open_library(void) {
+static int open_library(struct pt_laz *z, struct ptv3_error *err) {
   static const char *const names[] = {"liblaszip.so.8", "liblaszip.so", "liblaszip.so.9",
                                       "liblaszip.so.7", "liblaszip.dylib"};
   const char *own = getenv("PTV3_LASZIP");
-  if (own && own[0]) return dlopen(own, RTLD_NOW | RTLD_LOCAL);
-  void *library = NULL;
-  for (size_t i = 0; i < sizeof names / sizeof *names && !library; i++)
-    library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-  return library;
+  if (own && own[0]) {
+    if ((z->library = dlopen(own, RTLD_NOW | RTLD_LOCAL))) return PTV3_OK;
+    const char *why = dlerror();
+    return pt_fail(err, PTV3_UNSUPPORTED,
+                   "'%s': the LASzip library that PTV3_LASZIP names cannot be loaded: %s",
+                   z->path, why ? why : own);
+  }
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if ((z->library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL))) return PTV3_OK;
+  return pt_fail(err, PTV3_UNSUPPORTED,
+                 "'%s': LAZ needs the LASzip library (liblaszip.so), which is not found. "
+                 "Install it (conda install -c conda-forge laszip; brew install laszip; or "
+                 "build github.com/LASzip/LASzip with cmake and make install), or name the "
+                 "file in PTV3_LASZIP; or convert to .las",
+                 z->path);
 }
 
 static int load(struct pt_laz *z, struct ptv3_error *err) {
-  z->library = open_library();
-  if (!z->library)
-    return pt_fail(err, PTV3_UNSUPPORTED,
-                   "'%s': LAZ needs the LASzip library (liblaszip.so), which is not found. "
-                   "Install it (conda install -c conda-forge laszip; brew install laszip; or "
-                   "build github.com/LASzip/LASzip with cmake and make install), or name the "
-                   "file in PTV3_LASZIP; or convert to .las",
-                   z->path);
+  int status = open_library(z, err);
+  if (status) return status;
   const char *missing = NULL;
   void *symbol;
   /* memcpy: ISO C has no conversion from void * to a function pointer. */

@@ -353,6 +353,23 @@ static void test_laz_round_trip(void **state) {
   }
 }
 
+static void test_laz_library_named(void **state) {
+  (void)state;
+  struct pt_laz *z = NULL;
+  struct ptv3_error err = {0};
+  struct pt_las_header h = {.format = 0, .record = 20, .n = 0};
+  const char *before = getenv("PTV3_LASZIP");
+  char *kept = before ? strdup(before) : NULL;
+  setenv("PTV3_LASZIP", "/no/such/liblaszip.so", 1);
+  assert_int_equal(pt_laz_writer(&env.mem, "trial", laz_path, &h, &z, &err), PTV3_UNSUPPORTED);
+  assert_non_null(strstr(err.message, "PTV3_LASZIP"));
+  assert_non_null(strstr(err.message, "/no/such/liblaszip.so"));
+  pt_laz_close(z);
+  unsetenv("PTV3_LASZIP");
+  if (kept) setenv("PTV3_LASZIP", kept, 1);
+  free(kept);
+}
+
 /* ---- new files ---- */
 
 static const double coord[N * 3] = {500000.1234, 4000000, -3,  500100.5, 4000100.25, 7.0005,
@@ -403,13 +420,32 @@ static void test_new_plain(void **state) {
   pt_table_free(&t);
 }
 
+/* A coordinate goes to the nearest step, negative ones too; the header's bounds are those of
+ * the points. */
+static void test_new_bounds(void **state) {
+  (void)state;
+  static const double at[9] = {-2000.0004, 0, 7, -1000.9996, 0, 8, 1999.9996, 0, -9};
+  static const double want[3] = {-2000, -1001, 2000};
+  static const double bounds[6] = {1999.9996, -2000.0004, 0, 0, 8, -9};
+  struct pt_las_cloud cloud = {.n = 3, .coord = at};
+  struct pt_table t;
+  assert_int_equal(pt_las_write(&env, out_path, &cloud, NULL), PTV3_OK);
+  const struct pt_column *x = read_back(&t, "x");
+  assert_non_null(x);
+  for (int64_t i = 0; i < 3; i++)
+    assert_true(fabs(pt_load(x->data, PT_F64, i) - want[i]) < 1e-9);
+  pt_table_free(&t);
+  load(out_path);
+  assert_memory_equal(back.data + 179, bounds, sizeof bounds);
+}
+
 static void test_new_refused(void **state) {
   (void)state;
   double bad[6] = {0, 0, 0, 1, 3e6, 1};
   struct pt_las_cloud cloud = {.n = 2, .coord = bad};
   struct ptv3_error err = {0};
   assert_int_equal(pt_las_write(&env, out_path, &cloud, &err), PTV3_DATA);
-  assert_non_null(strstr(err.message, "3000000.000"));
+  assert_non_null(strstr(err.message, "y goes from 0.000 to 3000000.000"));
   bad[4] = NAN;
   assert_int_equal(pt_las_write(&env, out_path, &cloud, &err), PTV3_DATA);
   assert_non_null(strstr(err.message, "coordinate y of point 1"));
@@ -497,8 +533,10 @@ int main(void) {
       TEST(test_refused),
       TEST(test_truncated),
       TEST(test_laz_round_trip),
+      TEST(test_laz_library_named),
       TEST(test_new),
       TEST(test_new_plain),
+      TEST(test_new_bounds),
       TEST(test_new_refused),
       TEST(test_new_laz),
       TEST(test_no_memory),
