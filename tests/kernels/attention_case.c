@@ -2,8 +2,9 @@
  * longer than a patch, with borrowed rows, curve orders, heads of 1 to 128 channels, relative
  * positions within and beyond the table, both norms.
  * Depth: products of c, d, len and c terms. Gain: an error of the scores, of standard
- * deviation about 1 (2 with rpe), enters the weights as it is;
- * the norm of few channels may enlarge it once more. */
+ * deviation about 1 (2 with rpe, STEEP times as large where said), enters the weights as it
+ * is; the norm of few channels may enlarge it once more. Rounded: the normalised rows, q, k, v,
+ * the weights of the softmax, the heads' outputs. */
 #include "attention.h"
 
 #include <math.h>
@@ -13,9 +14,10 @@
 struct shape {
   int c, heads, patch, clouds;
   int64_t n[4]; /* rows of each cloud */
-  bool pre_norm, order, bias, rpe;
+  bool pre_norm, order, bias, rpe, steep;
   int bound;
 };
+enum { STEEP = 8 }; /* scores then differ by more than attention_dot.h's BOUND */
 
 static void take_order(struct problem *p, struct pt_attention *a) {
   int32_t *order = make_in(p, a->n, sizeof *order);
@@ -57,13 +59,15 @@ static void build(struct problem *p, const struct shape *s) {
   a->proj = make_mat(p, s->c, s->c);
   a->proj_bias = make_floats(p, s->c, 0.0f, 0.2f);
   a->scale = 1.0f / sqrtf((float)(s->c / s->heads));
+  if (s->steep) a->scale *= STEEP;
   if (s->rpe) take_rpe(p, a, s->bound);
   p->op = a;
   p->rows = a->n;
   p->depth = 2 * s->c + s->c / s->heads + s->patch;
-  p->gain = (s->rpe ? 2 : 1) * (s->c < 16 ? 4 : 1);
-  snprintf(p->text, sizeof p->text, "clouds=%d n=%ld K=%d c=%d heads=%d%s%s%s%s", s->clouds,
-           (long)a->n, s->patch, s->c, s->heads, s->rpe ? " rpe" : "",
+  p->gain = (s->rpe ? 2 : 1) * (s->c < 16 ? 4 : 1) * (s->steep ? STEEP : 1);
+  p->rounded = 6;
+  snprintf(p->text, sizeof p->text, "clouds=%d n=%ld K=%d c=%d heads=%d%s%s%s%s%s", s->clouds,
+           (long)a->n, s->patch, s->c, s->heads, s->rpe ? " rpe" : "", s->steep ? " steep" : "",
            s->order ? "" : " in row order", s->pre_norm ? "" : " post-norm",
            s->bias ? "" : " no qkv bias");
 }
@@ -84,6 +88,7 @@ static void make(struct problem *p, int i) {
   s.order = i % 5 != 2;
   s.bias = i % 7 != 3;
   s.rpe = i % 4 == 1 || i % 16 == 0;
+  s.steep = i % 9 == 7;
   s.bound = i % 8 == 1 ? 7 : i % 8 == 5 ? 31 : 40;
   build(p, &s);
 }
@@ -106,4 +111,4 @@ static bool bench(struct problem *p, int i) {
   return true;
 }
 
-const struct op_cases cases_attention = {96, make, bench, false};
+const struct op_cases cases_attention = {96, make, bench, true};

@@ -332,12 +332,12 @@ PT_INLINE void attend_any(const struct block *b, const int d, const int64_t ld) 
 
 #if PT_VW == 16
 /* 16 rows of 16 numbers become 16 columns: in each of four steps rows i and i + s swap the
- * halves of their runs of 2 s lanes. */
-PT_INLINE void transpose_16(pt_v r[16]) {
+ * halves of their runs of 2 s lanes. With n = 8 rows, the same for each half of the lanes. */
+PT_INLINE void transpose(pt_v *r, const int n) {
   const int_v lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  PT_UNROLL for (int s = 1; s < 16; s *= 2) {
+  PT_UNROLL for (int s = 1; s < n; s *= 2) {
     const int_v low = lane + (((lane & s) != 0) & (16 - s)), high = low + s;
-    PT_UNROLL for (int i = 0; i < 16; i++) {
+    PT_UNROLL for (int i = 0; i < n; i++) {
       if (i & s) continue;
       pt_v a = r[i], b = r[i + s];
       r[i] = _mm512_permutex2var_ps(a, (__m512i)low, b);
@@ -352,14 +352,14 @@ static __attribute__((noinline)) void take_queries_16(const struct block *b, flo
   pt_v r[16], factor = pt_vset1(b->factor);
   PT_UNROLL for (int i = 0; i < 16; i++) r[i] =
       pt_vmul(factor, pt_vload(b->q + (i < b->queries ? i : b->queries - 1) * 16));
-  transpose_16(r);
+  transpose(r, 16);
   PT_UNROLL for (int e = 0; e < 16; e++) pt_vstore(qt + e * 16, r[e]);
 }
 
 static __attribute__((noinline)) void give_outputs_16(const struct block *b, const float *ot) {
   pt_v r[16];
   PT_UNROLL for (int e = 0; e < 16; e++) r[e] = pt_vload(ot + e * 16);
-  transpose_16(r);
+  transpose(r, 16);
   PT_UNROLL for (int i = 0; i < 16; i++) {
     if (i < b->queries) pt_vstore(b->out + i * b->out_ld, r[i]);
   }

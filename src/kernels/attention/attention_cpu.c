@@ -8,9 +8,15 @@
  * and sum of the softmax need no operation across lanes, and the weights are never stored
  * for more than one block of keys. Last comes the projection, from all heads.
  *
+ * Features may be bf16; what the products read (rows, normalised, and the heads' outputs) is
+ * stored in the type of the weights. With AVX-512 BF16 and weights in bf16 q, k, v and the
+ * softmax's weights are bf16 as well where attention_dot.h can (heads of 16 channels, no
+ * relative positions); all other arithmetic is single precision.
+ *
  * A lane's chain of operations depends on its query and the patch only (blocks of keys are
  * counted from the patch's first), so tile and threads change no bit. */
 #include "attention_block.h"
+#include "attention_dot.h"
 #include "gemm.h"
 #include "patch.h"
 #include "rows_cpu.h"
@@ -24,20 +30,33 @@ struct sizes {
   int64_t len;      /* of the longest patch */
   int64_t padded;   /* the same in whole blocks of keys */
   int d, group;     /* channels of a head, heads of a group */
+  bool dot;         /* q, k, v are bf16 for attention_dot.h, every head's arrays its own */
   bool together;    /* q, k, v are columns of one buffer */
-  int64_t ld, head; /* floats from row to row and from head to head of q, k, v */
-  int64_t part;     /* floats of q (and of k and of v); 3c, where they are together */
+  int64_t ld, head; /* numbers from row to row and from head to head of q, k, v */
+  int64_t part;     /* numbers of q (and of k and of v); 3c, where they are together */
   int tile;
 };
 
 static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-/* Weights are packed in panels of 16 columns, so a group's columns must begin at one. */
-static struct sizes sizes_of(const struct pt_attention *a, int tile) {
-  struct sizes s = {.len = pt_patch_longest(a), .d = a->c / a->heads};
+/* Whether attention_dot.h could be for these sizes. */
+static bool may_dot(const struct pt_attention *a) {
+#if defined(__AVX512BF16__)
+  return a->type == PT_BF16 && a->c == a->heads * DOT_D;
+#else
+  (void)a;
+  return false;
+#endif
+}
+
+/* Weights are packed in panels of 16 columns, so a group's columns must begin at one. Tiles
+ * for attention_dot.h begin at even rows. */
+static struct sizes sizes_of(const struct pt_attention *a, int tile, bool dot) {
+  struct sizes s = {.len = pt_patch_longest(a), .d = a->c / a->heads, .dot = dot};
   s.padded = round_up(s.len, BLOCK_KEYS);
   s.tile = (int)(tile > 0 ? tile : ROWS);
   if (s.tile > s.len) s.tile = (int)(s.len > 0 ? s.len : 1);
+  if (dot) s.tile += s.tile % 2;
   if (a->c % PT_PANEL) {
     s.together = true;
     s.group = a->heads;
@@ -48,7 +67,8 @@ static struct sizes sizes_of(const struct pt_attention *a, int tile) {
   }
   int unit = 1; /* heads to a whole number of panels */
   while (unit < a->heads && (int64_t)unit * s.d % PT_PANEL) unit++;
-  int64_t bytes = 12 * s.padded * s.d * unit, units = bytes ? GROUP_BYTES / bytes : 1;
+  int64_t bytes = (dot ? 6 : 12) * s.padded * s.d * unit,
+          units = bytes ? GROUP_BYTES / bytes : 1;
   int64_t most = a->heads / unit; /* unit divides heads: c is a multiple of the panel */
   units = units < 1 ? 1 : units > most ? most : units;
   s.group = (int)units * unit;
@@ -67,11 +87,14 @@ struct work {
   int rank, size; /* this thread's, of those at work on the patch */
   /* shared by them */
   float *q, *k, *v;     /* of the group's heads: [padded rows], see sizes */
-  float *attend;        /* [len, c] heads side by side */
+  uint16_t *narrow;     /* the same for attention_dot.h: q, k, v one after the other */
+  float *attend;        /* [len, c] heads side by side; bf16 with dot */
   int32_t *coord;       /* [3, padded] grid coordinates of the keys, with rpe */
   struct pt_norm *norm; /* [len] of the rows, kept from the first group of heads on */
   /* its own */
-  float *rows;  /* [tile, c] */
+  float *rows;  /* [tile, c], or what a product reads, in its type */
+  float *wide;  /* [c] a row of features as float */
+  float *cols;  /* [tile, group's channels] of q, of k or of v, with dot */
   float *block; /* what attend_block needs */
   float *table; /* [3, table_row] of one head, with rpe */
 };
@@ -91,21 +114,32 @@ static int64_t lay_out(struct work *w, char *shared, char *own) {
     if (base) (p) = (void *)((base) + at); \
     at += round_up((bytes), 64);           \
   } while (0)
-  PLACE(w->q, shared, z->together ? pt_floats(z->padded * z->ld) : pt_floats(3 * z->part));
-  PLACE(w->attend, shared, pt_floats(z->len * a->c));
+  if (z->dot) {
+    PLACE(w->narrow, shared, 3 * z->part * 2);
+  } else {
+    PLACE(w->q, shared, pt_floats(z->together ? z->padded * z->ld : 3 * z->part));
+  }
+  PLACE(w->attend, shared, z->len * a->c * (z->dot ? 2 : 4));
   PLACE(w->coord, shared, 3 * z->padded * (int64_t)sizeof(int32_t));
   PLACE(w->norm, shared, z->len * (int64_t)sizeof *w->norm);
   PLACE(w->rows, own, pt_floats((int64_t)z->tile * pt_row_ld(a->c)));
+  PLACE(w->wide, own, pt_floats(a->c));
+  PLACE(w->cols, own, z->dot ? pt_floats((int64_t)z->tile * z->group * DOT_D) : 0);
   PLACE(w->block, own, pt_floats(block_floats(z->d)));
   PLACE(w->table, own, pt_floats(table_floats(a)));
 #undef PLACE
-  if (shared) w->k = w->q + z->part, w->v = w->k + z->part;
+  if (shared && !z->dot) w->k = w->q + z->part, w->v = w->k + z->part;
   return at;
 }
 
 int64_t PT_FN(pt_attention_scratch)(const struct pt_attention *a, int tile) {
-  struct work w = {.a = a, .z = sizes_of(a, tile)};
-  return lay_out(&w, NULL, NULL);
+  struct work w = {.a = a, .z = sizes_of(a, tile, false)};
+  int64_t bytes = lay_out(&w, NULL, NULL);
+  if (!may_dot(a)) return bytes;
+  /* Whether there are relative positions, and so which way it goes, is not known yet. */
+  w.z = sizes_of(a, tile, true);
+  int64_t dot = lay_out(&w, NULL, NULL);
+  return dot > bytes ? dot : bytes;
 }
 
 static void wait_for_all(const struct work *w) {
@@ -120,14 +154,14 @@ static void share(const struct work *w, int64_t n, int64_t *from, int64_t *to) {
   *to = n * (w->rank + 1) / w->size;
 }
 
-/* Columns col .. col + n - 1 of xn Wqkv + b, for m rows. */
+/* Columns col .. col + n - 1 of xn Wqkv + b, for m rows, ld apart. */
 static void columns(const struct work *w, int64_t m, struct pt_src src, int col, int n,
-                    float *dst) {
+                    float *dst, int64_t ld) {
   const struct pt_attention *a = w->a;
   const int64_t at = col / PT_PANEL * pt_mat_panel(a->c, a->qkv.type);
   struct pt_mat b = {(const char *)a->qkv.data + at, a->c, n, a->qkv.type};
   const float *bias = a->qkv_bias ? a->qkv_bias + col : NULL;
-  PT_FN(pt_gemm)(m, src, &b, pt_dst(dst, w->z.ld), bias ? PT_GEMM_BIAS : PT_GEMM_ZERO, bias);
+  PT_FN(pt_gemm)(m, src, &b, pt_dst(dst, ld), bias ? PT_GEMM_BIAS : PT_GEMM_ZERO, bias);
 }
 
 /* q, k, v of the group's heads for places t .. t + m - 1 of the patch. */
@@ -135,7 +169,7 @@ static void qkv_rows(const struct work *w, int first_head, int heads, int64_t t,
                      struct pt_src src) {
   const struct sizes *z = &w->z;
   if (z->together) {
-    columns(w, m, src, 0, 3 * w->a->c, w->q + t * z->ld);
+    columns(w, m, src, 0, 3 * w->a->c, w->q + t * z->ld, z->ld);
     return;
   }
   float *part[3] = {w->q, w->k, w->v};
@@ -144,25 +178,50 @@ static void qkv_rows(const struct work *w, int first_head, int heads, int64_t t,
   for (int i = 0; i < 3; i++)
     for (int h = 0; h < calls; h++)
       columns(w, m, src, i * w->a->c + (first_head + h) * z->d, n,
-              part[i] + h * z->head + t * z->ld);
+              part[i] + h * z->head + t * z->ld, z->ld);
 }
 
-/* Rows of the patch from place t as the matrix product reads them: normalised in the tile,
- * or where they lie. */
+#if defined(__AVX512BF16__)
+/* The same for attention_dot.h; t is even. */
+static void narrow_qkv_rows(const struct work *w, int first_head, int heads, int64_t t,
+                            int64_t m, struct pt_src src) {
+  const struct sizes *z = &w->z;
+  const float factor = w->a->scale * LOG2_E;
+  const int n = heads * DOT_D;
+  for (int i = 0; i < 3; i++) {
+    columns(w, m, src, i * w->a->c + first_head * DOT_D, n, w->cols, n);
+    for (int h = 0; h < heads; h++) {
+      uint16_t *dst = w->narrow + i * z->part + h * z->head + t * DOT_D;
+      if (i == 2)
+        narrow_pairs(dst, w->cols + h * DOT_D, n, m);
+      else
+        narrow_rows(dst, w->cols + h * DOT_D, n, m, i == 0 ? factor : 1.0f);
+    }
+  }
+}
+#endif
+
+/* Rows of the patch from place t as the matrix product reads them: in the tile, normalised
+ * in pre-norm form, or where they lie. */
 static struct pt_src input_rows(const struct work *w, bool first_time, int64_t t, int64_t m) {
   const struct pt_attention *a = w->a;
-  int64_t first = w->p.first + t;
-  if (!a->pre_norm) {
+  const enum pt_dtype type = a->qkv.type;
+  int64_t first = w->p.first + t, ld = pt_row_ld(a->c);
+  if (!a->pre_norm && (a->type == type || type == PT_F32)) {
     if (a->order) return (struct pt_src){a->x, a->c, a->order + first, a->type};
     return pt_src(pt_at(a->x, a->type, first * a->c), a->type, a->c);
   }
-  int64_t ld = pt_row_ld(a->c);
   for (int64_t i = 0; i < m; i++) {
-    const float *x = (const float *)a->x + pt_patch_row(a, first + i) * a->c;
+    const float *x = pt_float_row(a->x, a->type, pt_patch_row(a, first + i), a->c, w->wide);
+    void *row = pt_at_mut(w->rows, type, i * ld);
+    if (!a->pre_norm) {
+      pt_narrow_row(row, type, x, a->c);
+      continue;
+    }
     if (first_time) w->norm[t + i] = pt_row_norm(x, a->c);
-    pt_normalise_row(w->rows + i * ld, PT_F32, x, a->c, a->gamma, a->beta, w->norm[t + i]);
+    pt_normalise_row(row, type, x, a->c, a->gamma, a->beta, w->norm[t + i]);
   }
-  return pt_src(w->rows, PT_F32, ld);
+  return pt_src(w->rows, type, ld);
 }
 
 /* The last block of keys may pass the end of the patch: numbers there must be finite. */
@@ -170,6 +229,13 @@ static void clear_padding(const struct work *w) {
   const struct sizes *z = &w->z;
   int64_t from = w->p.len * z->ld, n = round_up(w->p.len, BLOCK_KEYS) * z->ld - from;
   if (w->rank != 0) return;
+  if (z->dot) {
+    from = round_up(w->p.len, 2) * DOT_D;
+    n = round_up(w->p.len, BLOCK_KEYS) * DOT_D - from;
+    for (int h = 0; h < 2 * z->group; h++) /* k, then v, of a head after the other */
+      memset(w->narrow + z->part + h * z->head + from, 0, (size_t)n * sizeof(uint16_t));
+    return;
+  }
   if (z->together) {
     memset(w->q + from, 0, (size_t)n * sizeof(float));
     return;
@@ -181,11 +247,20 @@ static void clear_padding(const struct work *w) {
 }
 
 static void make_qkv(const struct work *w, int first_head, int heads) {
-  int64_t from, to;
-  share(w, w->p.len, &from, &to);
+  int64_t from, to, unit = w->z.dot ? 2 : 1; /* pairs of keys belong together */
+  share(w, (w->p.len + unit - 1) / unit, &from, &to);
+  from *= unit, to *= unit;
+  if (to > w->p.len) to = w->p.len;
   for (int64_t t = from; t < to; t += w->z.tile) {
     int64_t m = to - t < w->z.tile ? to - t : w->z.tile;
-    qkv_rows(w, first_head, heads, t, m, input_rows(w, first_head == 0, t, m));
+    struct pt_src src = input_rows(w, first_head == 0, t, m);
+#if defined(__AVX512BF16__)
+    if (w->z.dot) {
+      narrow_qkv_rows(w, first_head, heads, t, m, src);
+      continue;
+    }
+#endif
+    qkv_rows(w, first_head, heads, t, m, src);
   }
   clear_padding(w);
 }
@@ -209,37 +284,83 @@ static void take_coords(const struct work *w) {
           i < w->p.len ? a->coord[3 * pt_patch_row(a, w->p.first + i) + d] : 0;
 }
 
+/* Attention of head h of the group, which is number `head` of all, for the queries from
+ * place i on. */
+static void attend_floats(const struct work *w, int h, int head, int i) {
+  const struct sizes *z = &w->z;
+  struct block b = {
+      .q = w->q + h * z->head + i * z->ld,
+      .k = w->k + h * z->head,
+      .v = w->v + h * z->head,
+      .ld = z->ld,
+      .d = z->d,
+      .keys = w->p.len,
+      .queries = w->p.len - i < LANES ? w->p.len - i : LANES,
+      .factor = w->a->scale * LOG2_E,
+      .table_ld = table_row(w->a->rpe_bound),
+      .bound = w->a->rpe_bound,
+      .table = w->a->rpe ? w->table : NULL,
+      .coord = w->coord,
+      .coord_ld = z->padded,
+      .first = i,
+      .room = w->block,
+      .out = w->attend + (int64_t)i * w->a->c + head * z->d,
+      .out_ld = w->a->c,
+  };
+  attend_block(&b);
+}
+
+#if defined(__AVX512BF16__)
+static void attend_narrow(const struct work *w, int h, int head, int i, const uint16_t *top) {
+  const struct sizes *z = &w->z;
+  const uint16_t *q = w->narrow + h * z->head;
+  struct dot_block b = {
+      .q = q + i * DOT_D,
+      .k = q + z->part,
+      .v = q + 2 * z->part,
+      .top = top,
+      .keys = w->p.len,
+      .queries = w->p.len - i < LANES ? w->p.len - i : LANES,
+      .out = (uint16_t *)(void *)w->attend + (int64_t)i * w->a->c + head * DOT_D,
+      .out_ld = w->a->c,
+  };
+  attend_dot(&b);
+}
+#endif
+
 /* Attention of the group's heads, shared out in blocks of queries, head by head. */
 static void attend_heads(const struct work *w, int first_head, int heads) {
-  const struct sizes *z = &w->z;
+#if defined(__AVX512BF16__)
+  uint16_t top[DOT_D]; /* of head `had` */
+#endif
   int first = w->p.len - w->p.own, blocks = (w->p.own + LANES - 1) / LANES, had = -1;
   int64_t from, to;
   share(w, (int64_t)heads * blocks, &from, &to);
   for (int64_t u = from; u < to; u++) {
     int h = (int)(u / blocks), i = first + (int)(u % blocks) * LANES;
+#if defined(__AVX512BF16__)
+    if (w->z.dot) {
+      if (h != had) top_of_keys(w->narrow + w->z.part + h * w->z.head, w->p.len, top);
+      had = h;
+      attend_narrow(w, h, first_head + h, i, top);
+      continue;
+    }
+#endif
     if (h != had) take_table(w, first_head + h);
     had = h;
-    struct block b = {
-        .q = w->q + h * z->head + i * z->ld,
-        .k = w->k + h * z->head,
-        .v = w->v + h * z->head,
-        .ld = z->ld,
-        .d = z->d,
-        .keys = w->p.len,
-        .queries = w->p.len - i < LANES ? w->p.len - i : LANES,
-        .factor = w->a->scale * LOG2_E,
-        .table_ld = table_row(w->a->rpe_bound),
-        .bound = w->a->rpe_bound,
-        .table = w->a->rpe ? w->table : NULL,
-        .coord = w->coord,
-        .coord_ld = z->padded,
-        .first = i,
-        .room = w->block,
-        .out = w->attend + (int64_t)i * w->a->c + (first_head + h) * z->d,
-        .out_ld = w->a->c,
-    };
-    attend_block(&b);
+    attend_floats(w, h, first_head + h, i);
   }
+}
+
+/* The heads' outputs of places t .. t + m - 1 as the projection reads them. Rounded ones lie
+ * in the front half of their row. */
+static struct pt_src attended_rows(const struct work *w, int64_t t, int64_t m) {
+  const int64_t c = w->a->c;
+  if (w->z.dot) return pt_src(pt_at(w->attend, PT_BF16, t * c), PT_BF16, c);
+  float *rows = w->attend + t * c;
+  if (w->a->proj.type != PT_BF16) return pt_src(rows, PT_F32, c);
+  for (int64_t i = 0; i < m; i++) pt_narrow_row(rows + i * c, PT_BF16, rows + i * c, c);
+  return pt_src(rows, PT_BF16, 2 * c);
 }
 
 /* Projection, residual and, in post-norm form, the norm of the patch's own rows. */
@@ -250,12 +371,16 @@ static void project(const struct work *w) {
   for (int64_t t = first + from; t < first + to; t += w->z.tile) {
     int64_t m = first + to - t < w->z.tile ? first + to - t : w->z.tile;
     PT_FN(pt_gemm)
-    (m, pt_src(w->attend + t * a->c, PT_F32, a->c), &a->proj, pt_dst(w->rows, ld), PT_GEMM_BIAS,
-     a->proj_bias);
+    (m, attended_rows(w, t, m), &a->proj, pt_dst(w->rows, ld), PT_GEMM_BIAS, a->proj_bias);
     for (int64_t i = 0; i < m; i++) {
-      float *x = (float *)a->x + pt_patch_row(a, w->p.first + t + i) * a->c;
-      pt_add_row(x, w->rows + i * ld, PT_F32, a->c);
-      if (!a->pre_norm) pt_layernorm_row(x, PT_F32, x, a->c, a->gamma, a->beta);
+      float *sum = w->rows + i * ld;
+      void *x = pt_at_mut(a->x, a->type, pt_patch_row(a, w->p.first + t + i) * a->c);
+      if (a->pre_norm) {
+        pt_add_to_row(x, a->type, sum, a->c);
+        continue;
+      }
+      pt_add_row(sum, x, a->type, a->c);
+      pt_layernorm_row(x, a->type, sum, a->c, a->gamma, a->beta);
     }
   }
 }
@@ -308,7 +433,8 @@ static void run_patches(struct work *alone, struct work *team, bool borrowing) {
 }
 
 void PT_FN(pt_attention)(const struct pt_attention *a, const struct pt_exec *ex) {
-  struct sizes z = sizes_of(a, ex->tile);
+  bool narrow = a->qkv.type == PT_BF16 && a->proj.type == PT_BF16;
+  struct sizes z = sizes_of(a, ex->tile, may_dot(a) && narrow && !a->rpe);
 #pragma omp parallel num_threads(ex->threads)
   {
     char *own = pt_scratch(ex);
