@@ -3,13 +3,14 @@
 #define CLI_COMMANDS_H
 
 /* X(name, summary) */
-#define COMMAND_LIST(X)                                        \
-  X(predict, "classify the points of clouds")                  \
-  X(eval, "score a model on a labelled data set")              \
-  X(render, "draw a cloud, its classes or its errors as PNG")  \
-  X(info, "show what a cloud, weights or configuration holds") \
-  X(config, "show a configuration with its bases resolved")    \
-  X(convert, "rewrite weights in another format")              \
+#define COMMAND_LIST(X)                                          \
+  X(predict, "classify the points of clouds")                    \
+  X(eval, "score a model on a labelled data set")                \
+  X(plan, "show what a prediction would take, before it is run") \
+  X(render, "draw a cloud, its classes or its errors as PNG")    \
+  X(info, "show what a cloud, weights or configuration holds")   \
+  X(config, "show a configuration with its bases resolved")      \
+  X(convert, "rewrite weights in another format")                \
   X(version, "show the version and what was built in")
 
 /* argv[0] is the command's name; returns an exit code of session.h. */

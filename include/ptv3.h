@@ -203,6 +203,7 @@ enum ptv3_precision { PTV3_PRECISION_F32, PTV3_PRECISION_BF16 };
 struct ptv3_model_options {
   enum ptv3_compat compat;
   enum ptv3_precision precision;
+  double grid_size; /* metres, in place of the configuration's GridSample; 0: as it says */
   /* Patterns ("seg_head.*", '*' is any text) of weights that may be absent; they are then
    * initialised from seed 0. Any other weight that is absent or of another shape is an
    * error that lists the first few. */
@@ -211,7 +212,8 @@ struct ptv3_model_options {
 };
 
 /* Builds the network of config and fills it from weights. weights may be freed afterwards,
- * config is read until the model is freed.
+ * config is read until the model is freed. weights NULL: a model that ptv3_plan_create takes
+ * and ptv3_predict does not.
  * Errors: PTV3_CONFIG, PTV3_MISMATCH, PTV3_UNSUPPORTED, PTV3_BUDGET. */
 PTV3_API int ptv3_model_create(struct ptv3_context *ctx, const struct ptv3_config *config,
                                const struct ptv3_weights *weights,
@@ -254,6 +256,58 @@ struct ptv3_predict_options {
 PTV3_API int ptv3_predict(struct ptv3_model *model, const struct ptv3_cloud *cloud,
                           const struct ptv3_predict_options *options, int32_t *label,
                           float *confidence, float *probability, struct ptv3_error *err);
+
+/* ---- planning ---- */
+
+struct ptv3_plan_part {
+  const char *name; /* "weights", "cloud", "structure", "features", "output", "other" */
+  int64_t bytes;
+};
+
+struct ptv3_plan_step {
+  const char *label; /* "enc0.block1" */
+  const char *op;    /* "attention" */
+  int64_t rows;
+  int channels;
+  int64_t alive; /* bytes of the features alive while it runs */
+  double work;   /* floating point operations */
+};
+
+/* What a prediction would take. */
+struct ptv3_plan_info {
+  bool estimated; /* rows are a guess: no cloud was given */
+  int64_t voxels;
+  double grid_size; /* metres */
+  int stages;
+  const int64_t *rows; /* [stages] */
+  int parts;
+  const struct ptv3_plan_part *part; /* [parts] while the network runs */
+  int64_t features;                  /* of the part "features": tensors, */
+  int64_t scratch;                   /* and working memory of all threads */
+  int64_t before;                    /* the peak of loading and transforms, weights included */
+  int64_t total;                     /* the peak of the whole */
+  int64_t budget;                    /* the context's */
+  int64_t least;                     /* the smallest budget that would do */
+  bool fits;
+  int tile; /* rows a tile, 0: each operation's own choice */
+  int threads;
+  double seconds; /* a guess, of the network alone */
+  int steps;
+  const struct ptv3_plan_step *step; /* [steps] */
+};
+
+struct ptv3_plan;
+
+/* Works out what ptv3_predict of a cloud would take, computing no feature: the cloud is
+ * voxelised and structured, the network planned. With cloud NULL a number of voxels is
+ * planned for, and the rows of its levels are guessed. That it does not fit the budget is an
+ * answer here, not an error (though loading may fail by it). */
+PTV3_API int ptv3_plan_create(struct ptv3_model *model, const struct ptv3_cloud *cloud,
+                              int64_t voxels, struct ptv3_plan **out, struct ptv3_error *err);
+PTV3_API void ptv3_plan_free(struct ptv3_plan *plan);
+
+/* The pointers live as long as the plan. */
+PTV3_API void ptv3_plan_get_info(const struct ptv3_plan *plan, struct ptv3_plan_info *info);
 
 /* ---- evaluation ---- */
 

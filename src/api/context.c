@@ -35,8 +35,7 @@ void ptv3_context_free(struct ptv3_context *ctx) { free(ctx); }
 
 void ptv3_context_memory(const struct ptv3_context *ctx, struct ptv3_memory *memory) {
   const struct pt_mem *m = &ctx->env.mem;
-  *memory = (struct ptv3_memory){
-      .limit = m->limit, .used = m->used, .peak = m->peak};
+  *memory = (struct ptv3_memory){.limit = m->limit, .used = m->used, .peak = m->peak};
 }
 
 bool ptv3_context_memory_of(const struct ptv3_context *ctx, int index, const char **name,

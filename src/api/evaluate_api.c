@@ -84,6 +84,7 @@ int ptv3_evaluate(struct ptv3_model *model, const struct ptv3_eval_options *opti
                   struct ptv3_evaluation **out, struct ptv3_error *err) {
   if (out) *out = NULL;
   if (!model || !out) return pt_api_null("ptv3_evaluate", !model ? "model" : "out", err);
+  if (!model->net.w.data) return pt_fail(err, PTV3_INVALID, "the model has no weights");
   struct ptv3_error inner = {0};
   struct ptv3_eval_options o = options ? *options : (struct ptv3_eval_options){0};
   struct ptv3_evaluation *e =

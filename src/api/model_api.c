@@ -102,7 +102,11 @@ static int build(struct ptv3_model *m, const struct ptv3_weights *weights,
   status = read_transforms(m, err);
   if (!status) status = read_names(m, err);
   if (!status) status = read_las_codes(m, err);
-  if (!status) status = load_weights(m, weights, o, err);
+  if (o->grid_size > 0) pt_pipeline_set_grid_size(&m->pipeline, o->grid_size);
+  if (!status && !weights)
+    status = pt_weights_sizes(&m->ctx->env, &m->net.cfg, &m->net.w, err);
+  else if (!status)
+    status = load_weights(m, weights, o, err);
   return status;
 }
 
@@ -111,13 +115,8 @@ int ptv3_model_create(struct ptv3_context *ctx, const struct ptv3_config *config
                       const struct ptv3_model_options *options, struct ptv3_model **out,
                       struct ptv3_error *err) {
   if (out) *out = NULL;
-  if (!ctx || !config || !weights || !out)
-    return pt_api_null("ptv3_model_create",
-                       !ctx       ? "ctx"
-                       : !config  ? "config"
-                       : !weights ? "weights"
-                                  : "out",
-                       err);
+  if (!ctx || !config || !out)
+    return pt_api_null("ptv3_model_create", !ctx ? "ctx" : !config ? "config" : "out", err);
   struct ptv3_error inner = {0};
   struct ptv3_model_options o = options ? *options : (struct ptv3_model_options){0};
   if (o.allow_missing_count < 0 || (o.allow_missing_count > 0 && !o.allow_missing))

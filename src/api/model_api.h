@@ -21,4 +21,10 @@ struct ptv3_model {
   int64_t parameters;
 };
 
+struct ptv3_cloud;
+
+/* PTV3_DATA when the cloud lacks a channel that the model's features are made of. */
+int pt_api_check_needs(const struct ptv3_model *m, const struct ptv3_cloud *cloud,
+                       struct ptv3_error *err);
+
 #endif

@@ -5,8 +5,7 @@
 #include "model_api.h"
 #include "predict.h"
 
-/* The channels the model's features are made of. */
-static int check_needs(const struct ptv3_model *m, const struct ptv3_cloud *cloud,
+int pt_api_check_needs(const struct ptv3_model *m, const struct ptv3_cloud *cloud,
                        struct ptv3_error *err) {
   for (int i = 0; i < m->needs; i++)
     if (!pt_cloud_find(&cloud->points, m->need[i]))
@@ -41,6 +40,7 @@ int ptv3_predict(struct ptv3_model *model, const struct ptv3_cloud *cloud,
                  float *probability, struct ptv3_error *err) {
   if (!model || !cloud || !label)
     return pt_api_null("ptv3_predict", !model ? "model" : !cloud ? "cloud" : "label", err);
+  if (!model->net.w.data) return pt_fail(err, PTV3_INVALID, "the model has no weights");
   struct ptv3_error inner = {0};
   struct ptv3_predict_options o = options ? *options : (struct ptv3_predict_options){0};
   struct pt_predict how = {.pipeline = &model->pipeline,
@@ -49,7 +49,7 @@ int ptv3_predict(struct ptv3_model *model, const struct ptv3_cloud *cloud,
                            .shuffle_seed = o.shuffle_seed};
   struct pt_predicted out = {0, label, confidence, probability};
   struct pt_cloud work = {0}; /* the transforms work in place: what they change is copied */
-  int status = check_needs(model, cloud, &inner);
+  int status = pt_api_check_needs(model, cloud, &inner);
   pt_cloud_borrow(&work, &cloud->points);
   if (!status)
     status = pt_predict_cloud(&model->ctx->env, &model->net, &work, &how, &out, &inner);

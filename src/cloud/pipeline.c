@@ -81,10 +81,20 @@ int pt_pipeline_needs(const struct pt_pipeline *p, const char **name, int max) {
   return n;
 }
 
-double pt_pipeline_grid_size(const struct pt_pipeline *p) {
+static struct pt_transform *last_grid(const struct pt_pipeline *p) {
   for (int64_t i = p->count - 1; i >= 0; i--)
-    if (p->step[i].type == &pt_transform_GridSample) return p->step[i].u.grid.grid_size;
-  return 0;
+    if (p->step[i].type == &pt_transform_GridSample) return &p->step[i];
+  return NULL;
+}
+
+double pt_pipeline_grid_size(const struct pt_pipeline *p) {
+  const struct pt_transform *t = last_grid(p);
+  return t ? t->u.grid.grid_size : 0;
+}
+
+void pt_pipeline_set_grid_size(struct pt_pipeline *p, double grid_size) {
+  struct pt_transform *t = last_grid(p);
+  if (t) t->u.grid.grid_size = grid_size;
 }
 
 int pt_pipeline_apply(const struct pt_pipeline *p, struct pt_env *env, struct pt_cloud *c,

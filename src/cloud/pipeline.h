@@ -32,6 +32,7 @@ int pt_pipeline_needs(const struct pt_pipeline *p, const char **name, int max);
 
 /* Grid size of the pipeline's last GridSample, metres; 0 if it has none. */
 double pt_pipeline_grid_size(const struct pt_pipeline *p);
+void pt_pipeline_set_grid_size(struct pt_pipeline *p, double grid_size);
 
 /* Applies the steps in order. With keep_inverse the channel "inverse" is made whether or
  * not the config asks for it, joined over several GridSamples, and a step that drops points

@@ -82,7 +82,7 @@ int pt_predict_cloud(struct pt_env *env, const struct pt_model *model, struct pt
   if (status) return status;
   int64_t offset[2] = {0, s.n};
   struct pt_batch batch = {s.n, s.grid_coord, s.feat, 1, offset};
-  struct pt_forward opt = {.seconds = p->seconds};
+  struct pt_forward opt = {.seconds = p->seconds, .need = p->need};
   if (p->shuffle_orders) {
     draw_perms(&model->cfg, p->shuffle_seed, perm);
     opt.perm = perm;
@@ -91,8 +91,10 @@ int pt_predict_cloud(struct pt_env *env, const struct pt_model *model, struct pt
                            PT_MEM_OUTPUT, err);
   if (!logits) return err->status;
   status = pt_forward(env, model, &batch, &opt, logits, err);
+  if (!status && p->need) goto out;
   if (!status) status = check_logits(logits, s.n * model->cfg.classes, err);
   if (!status) carry_back(env, &s, logits, model->cfg.classes, out);
+out:
   out->voxels = s.n;
   pt_free(&env->mem, logits);
   return status;

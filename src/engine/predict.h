@@ -16,7 +16,8 @@ struct pt_predict {
   uint64_t sample;     /* number of the scene: part of what its draws depend on */
   bool shuffle_orders; /* draw the orders of the curves from shuffle_seed, as Pointcept does */
   uint64_t shuffle_seed;
-  double *seconds; /* [PT_OPS + 1], see forward.h; or NULL */
+  struct pt_need *need; /* not NULL: only what it would take is worked out; see forward.h */
+  double *seconds;      /* [PT_OPS + 1], see forward.h; or NULL */
 };
 
 /* What comes back, rows being the points of the cloud as loaded [cloud->n_origin]. */

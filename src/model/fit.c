@@ -28,7 +28,7 @@ static int refuse(struct pt_env *env, const struct pt_plan *p, struct ptv3_error
 }
 
 int pt_fit(struct pt_env *env, struct pt_plan *p, struct ptv3_error *err) {
-  static const int tile[] = {0, 128, 64, 32, 16};
+  static const int tile[] = {0, 128, 64, 32, PT_SMALLEST_TILE};
   int threads = p->threads, wish = p->tile;
   for (; p->threads >= 1; p->threads -= p->threads > 1 ? p->threads / 2 : 1)
     for (size_t i = 0; i < sizeof tile / sizeof *tile; i++) {
@@ -39,6 +39,6 @@ int pt_fit(struct pt_env *env, struct pt_plan *p, struct ptv3_error *err) {
                 p->threads == 1 ? "" : "s");
       return PTV3_OK;
     }
-  pt_plan_scratch(p, tile[sizeof tile / sizeof *tile - 1], 1);
+  pt_plan_scratch(p, PT_SMALLEST_TILE, 1);
   return refuse(env, p, err);
 }

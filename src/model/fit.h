@@ -4,6 +4,8 @@
 
 #include "plan.h"
 
+#define PT_SMALLEST_TILE 16
+
 /* Chooses tile and threads so that the plan's arena, on top of what is allocated now, stays
  * within the budget: the plan as it is; smaller tiles; fewer threads (each has scratch of its
  * own). Results do not depend on either. The choice is told through pt_info when it is not

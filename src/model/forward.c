@@ -76,7 +76,11 @@ int pt_forward(struct pt_env *env, const struct pt_model *model, const struct pt
   if (!status)
     status = pt_network_build(env, &model->cfg, &model->w, &s, model->kernels, model->tile,
                               &net, &e);
-  if (!status) status = run(env, model, batch, &s, &net, opt, logits, &e);
+  if (!status && opt->need)
+    status = pt_need_fill(env, &net, &s, model->w.data ? 0 : pt_weights_bytes(&model->w),
+                          opt->need, &e);
+  else if (!status)
+    status = run(env, model, batch, &s, &net, opt, logits, &e);
   pt_network_free(&net);
   pt_structure_free(env, &s);
   if (status && err) *err = e;

@@ -2,7 +2,7 @@
 #ifndef PT_FORWARD_H
 #define PT_FORWARD_H
 
-#include "network.h"
+#include "need.h"
 
 struct pt_model {
   struct pt_ptv3 cfg;
@@ -25,6 +25,7 @@ struct pt_forward {
   /* Called before the first step with the structure the observer's rows refer to, or NULL. */
   void (*begin)(void *user, const struct pt_structure *s);
   void *user;
+  struct pt_need *need; /* not NULL: nothing is run, this is filled in (see need.h) */
   double *seconds; /* [PT_OPS + 1] time by op is added here, the integer pass last; or NULL */
 };
 

@@ -124,6 +124,14 @@ static void add_mlp(struct builder *b, const char *label, const struct pt_stage 
 static int add_blocks(struct builder *b, const char *side, int stage,
                       const struct pt_ptv3_stage *g, const struct pt_block_weights *w,
                       int patch, struct flow f) {
+  /* When only sizes are wanted there are no weights; scratch depends on their type. */
+  const enum pt_dtype m = b->cfg->mat;
+  const struct pt_block_weights none = {.conv_w.type = m,
+                                        .cpe_w.type = m,
+                                        .qkv.type = m,
+                                        .proj.type = m,
+                                        .fc1.type = m,
+                                        .fc2.type = m};
   const struct pt_stage *t = &b->s->stage[stage];
   for (int i = 0; i < g->depth; i++) {
     char label[32];
@@ -131,9 +139,10 @@ static int add_blocks(struct builder *b, const char *side, int stage,
     int y = tensor(b, t->n, g->channels);
     bool last = i + 1 == g->depth;
     int branch = b->cfg->compat_151 && !last ? tensor(b, t->n, g->channels) : -1;
-    add_cpe(b, label, t, g->channels, &w[i], &f, y);
-    add_attention(b, label, t, g, &w[i], i % b->cfg->orders, patch, y);
-    add_mlp(b, label, t, g->channels, &w[i], y, branch);
+    const struct pt_block_weights *bw = w ? &w[i] : &none;
+    add_cpe(b, label, t, g->channels, bw, &f, y);
+    add_attention(b, label, t, g, bw, i % b->cfg->orders, patch, y);
+    add_mlp(b, label, t, g->channels, bw, y, branch);
     f = (struct flow){y, branch >= 0 ? branch : y, -1};
   }
   return f.x;

@@ -231,6 +231,20 @@ out:
   return e.status;
 }
 
+int pt_weights_sizes(struct pt_env *env, const struct pt_ptv3 *cfg, struct pt_ptv3_weights *w,
+                     struct ptv3_error *err) {
+  struct pt_param *param = NULL;
+  struct build b = {.cfg = cfg, .err = err};
+  *w = (struct pt_ptv3_weights){0};
+  int status = pt_ptv3_params(&env->mem, cfg, &param, &b.params, err);
+  if (status) return status;
+  b.param = param;
+  network(&b, w);
+  w->size = b.used;
+  pt_free(&env->mem, param);
+  return b.status;
+}
+
 void pt_weights_free(struct pt_env *env, struct pt_ptv3_weights *w) {
   pt_free(&env->mem, w->data);
   *w = (struct pt_ptv3_weights){0};

@@ -48,6 +48,14 @@ typedef int pt_fetch(void *user, const struct pt_param *p, float *dst, struct pt
 int pt_weights_build(struct pt_env *env, const struct pt_ptv3 *cfg, pt_fetch *fetch, void *user,
                      struct pt_ptv3_weights *w, struct ptv3_error *err);
 
+/* Sizes and shapes only: every pointer is NULL. For planning. */
+int pt_weights_sizes(struct pt_env *env, const struct pt_ptv3 *cfg, struct pt_ptv3_weights *w,
+                     struct ptv3_error *err);
+
+static inline int64_t pt_weights_bytes(const struct pt_ptv3_weights *w) {
+  return w->size * (int64_t)sizeof *w->data;
+}
+
 void pt_weights_free(struct pt_env *env, struct pt_ptv3_weights *w); /* zeroed is allowed */
 
 #endif

@@ -1,0 +1,105 @@
+/* plan_api.c - public plans: what a prediction would take. */
+#include "cloud_api.h"
+#include "model_api.h"
+#include "predict.h"
+
+struct ptv3_plan {
+  struct ptv3_context *ctx;
+  struct pt_need need;
+  bool estimated;
+  double grid_size, seconds;
+  int64_t budget;
+  struct ptv3_plan_part part[PT_MEM_COUNT];
+  struct ptv3_plan_step *step; /* [need.steps] */
+};
+
+static int of_cloud(struct ptv3_model *m, const struct ptv3_cloud *cloud, struct ptv3_plan *p,
+                    struct ptv3_error *err) {
+  struct pt_env *env = &m->ctx->env;
+  struct pt_predict how = {.pipeline = &m->pipeline, .need = &p->need};
+  struct pt_predicted out = {0};
+  struct pt_cloud work = {0}; /* the transforms work in place: what they change is copied */
+  int status = pt_api_check_needs(m, cloud, err);
+  pt_cloud_borrow(&work, &cloud->points);
+  if (!status) status = pt_predict_cloud(env, &m->net, &work, &how, &out, err);
+  pt_cloud_free(&work);
+  return status;
+}
+
+static int copy_out(struct ptv3_plan *p, struct ptv3_error *err) {
+  const struct pt_need *n = &p->need;
+  for (int c = 0; c < PT_MEM_COUNT; c++)
+    p->part[c] = (struct ptv3_plan_part){pt_memcat_text((enum pt_memcat)c), n->bytes[c]};
+  p->step = pt_alloc(pt_ctx_mem(p->ctx), n->steps, sizeof *p->step, PT_MEM_OTHER, err);
+  if (!p->step) return err->status;
+  for (int64_t i = 0; i < n->steps; i++) {
+    const struct pt_need_step *s = &n->step[i];
+    p->step[i] = (struct ptv3_plan_step){s->label,    pt_op_name(s->op), s->rows,
+                                         s->channels, s->alive,          s->work};
+  }
+  return PTV3_OK;
+}
+
+int ptv3_plan_create(struct ptv3_model *model, const struct ptv3_cloud *cloud, int64_t voxels,
+                     struct ptv3_plan **out, struct ptv3_error *err) {
+  if (out) *out = NULL;
+  if (!model || !out) return pt_api_null("ptv3_plan_create", !model ? "model" : "out", err);
+  if (!cloud && (voxels < 1 || voxels >= INT32_MAX))
+    return pt_fail(err, PTV3_INVALID,
+                   "ptv3_plan_create: %lld voxels; 1 to 2^31 - 2 are possible",
+                   (long long)voxels);
+  struct ptv3_error inner = {0};
+  struct pt_env *env = &model->ctx->env;
+  struct ptv3_plan *p = pt_zalloc(&env->mem, 1, sizeof *p, PT_MEM_OTHER, &inner);
+  int status = inner.status;
+  if (p) {
+    p->ctx = model->ctx;
+    p->need.mem = &env->mem;
+    p->estimated = !cloud;
+    p->grid_size = pt_pipeline_grid_size(&model->pipeline);
+    p->budget = env->mem.limit;
+    status = cloud ? of_cloud(model, cloud, p, &inner)
+                   : pt_need_estimate(env, &model->net.cfg, &model->net.w, model->net.kernels,
+                                      voxels, &p->need, &inner);
+    p->seconds = pt_need_seconds(&p->need, model->net.kernels, model->net.cfg.type);
+  }
+  if (!status) status = copy_out(p, &inner);
+  if (status) {
+    ptv3_plan_free(p);
+    if (err) *err = inner;
+    return status;
+  }
+  *out = p;
+  return PTV3_OK;
+}
+
+void ptv3_plan_free(struct ptv3_plan *plan) {
+  if (!plan) return;
+  struct pt_mem *mem = pt_ctx_mem(plan->ctx);
+  pt_need_free(&plan->need);
+  pt_free(mem, plan->step);
+  pt_free(mem, plan);
+}
+
+void ptv3_plan_get_info(const struct ptv3_plan *plan, struct ptv3_plan_info *info) {
+  const struct pt_need *n = &plan->need;
+  *info = (struct ptv3_plan_info){.estimated = plan->estimated,
+                                  .voxels = n->rows[0],
+                                  .grid_size = plan->grid_size,
+                                  .stages = n->stages,
+                                  .rows = n->rows,
+                                  .parts = PT_MEM_COUNT,
+                                  .part = plan->part,
+                                  .features = n->features,
+                                  .scratch = n->scratch,
+                                  .before = n->before,
+                                  .total = n->total,
+                                  .budget = plan->budget,
+                                  .least = n->least,
+                                  .fits = n->fits,
+                                  .tile = n->tile,
+                                  .threads = n->threads,
+                                  .seconds = plan->seconds,
+                                  .steps = (int)n->steps,
+                                  .step = plan->step};
+}
