@@ -1,0 +1,41 @@
+# test_plan.sh - ptv3 plan: the prediction of memory is what a run takes; what fits and what
+# does not.
+. tests/cli/lib.sh
+cloud=demo/val/ign_77060_627760.las
+
+run plan demo/demo.py $cloud
+check "a plan" is 0
+check "rows of the levels" prints "^0 "
+check "bytes by category" prints "^features"
+check "the verdict" prints "fits the budget"
+
+run plan demo/demo.py $cloud --json
+check "JSON" is 0
+check "JSON has steps" prints '"op": "attention"'
+total=$(sed -n 's/.*"total": \([0-9]*\).*/\1/p' "$out")
+least=$(sed -n 's/.*"least": \([0-9]*\).*/\1/p' "$out")
+
+# The least budget that the plan names is enough for the network, and a tenth less is not.
+# (Untrained weights are made in memory; those of a file are mapped. So weights are left out.)
+run predict demo/demo.py --weight random:1 $cloud -o "$work/full.npy" -q
+run plan demo/demo.py $cloud --memory $((least * 9 / 10))
+check "less than the least does not fit" is 3
+check "the least is named" prints "the least that would do"
+run plan demo/demo.py $cloud --memory "$total"
+check "the peak fits" is 0
+
+run plan demo/demo.py --points 200000
+check "without a cloud" is 0
+check "rows are guessed" prints "guessed"
+run plan demo/demo.py --points 2000000000 --memory 1G
+check "too many points" is 3
+run plan demo/demo.py
+check "neither cloud nor points" is 2
+run plan demo/demo.py --points 10 --suggest
+check "--suggest needs a cloud" is 2
+run plan demo/demo.py $cloud --suggest --memory $((least * 2 / 3))
+check "a suggestion" is 0
+check "the configured grid is too large" prints "too large"
+check "something fits" prints "fits"
+
+finish
