@@ -14,12 +14,12 @@ static bool is_float(enum pt_dtype t) {
   return t == PT_F32 || t == PT_F64 || t == PT_F16 || t == PT_BF16;
 }
 
-/* Clears keep where number k of the column is not finite. */
+/* Clears keep where number k of the column is not finite as float32, which channels are in. */
 static void drop_not_finite(struct pt_clean *c, const struct pt_column *col, int k) {
   struct pt_axis axis = {col, k};
   if (!is_float(col->type)) return;
   for (int64_t i = 0; i < c->n; i++) {
-    if (!c->keep[i] || isfinite(pt_axis_at(&axis, i))) continue;
+    if (!c->keep[i] || isfinite((float)pt_axis_at(&axis, i))) continue;
     c->keep[i] = 0;
     if (!c->not_finite++ || i < c->first_not_finite) {
       c->first_not_finite = i;

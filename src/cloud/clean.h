@@ -2,7 +2,7 @@
  * so far from the rest that the grid would have to be huge for them.
  *
  * A point is set aside when
- *  1. a coordinate, or a number of a channel in use, is NaN or infinite; or
+ *  1. a coordinate, or a number of a channel in use, is NaN or infinite as a float32; or
  *  2. it is a far outlier: on some axis more than 100 times the cloud's size away from the
  *     median, where the size is the longest of the three axes' ranges that hold the middle
  *     90 % of the points (taken from up to 65536 points evenly spread over the file); or

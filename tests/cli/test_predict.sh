@@ -63,6 +63,12 @@ check "keeps its row" [ "$(wc -c <"$work/o/n.npy")" = $((128 + 4 * 201)) ]
 check "and has the label -1" [ "$(od -An -td4 -j128 -N4 "$work/o/n.npy" | tr -d ' ')" = -1 ]
 check "the others are as without it" [ "$(od -An -td4 -j132 "$work/o/n.npy" | md5sum)" = "$(od -An -td4 -j128 "$work/o/dir/p.npy" | md5sum)" ]
 
+printf '1 2 3 0\nnan 2 3 0\n1 1e300 2 0\n' >"$work/h.xyz"
+run predict $model "$work/h.xyz" --columns x,y,z,strength -o "$work/h.npy"
+check "a number beyond 32 bits" is 0
+check "is set aside too" says "2 points set aside"
+check "and one point is enough" [ "$(od -An -td4 -j132 "$work/h.npy" | tr -d ' \n')" = -1-1 ]
+
 cut -d' ' -f1-3 "$work/p.xyz" >"$work/bare.xyz"
 run predict $model "$work/bare.xyz" -o "$work/o/no.npy"
 check "a feature that is not there" is 4
