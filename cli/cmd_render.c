@@ -126,8 +126,9 @@ int cmd_render(int argc, char **argv) {
        "what colours the points: auto, color, height,\nlabel, prediction or error (auto)",
        paints, 0},
       {"prediction", 'p', ARG_TEXT, &q.prediction, "FILE",
-       "predicted classes: .npy, .label, or the label\ncolumn of a .las, .ply or .pcd", NULL,
-       0},
+       "predicted classes: .npy, .label, lidarseg .bin,\nor the label column of a .las, .ply "
+       "or .pcd",
+       NULL, 0},
       {"names", 0, ARG_TEXT, &q.names, "A,B,...", "class names for the legend", NULL, 0},
       {"config", 'c', ARG_TEXT, &q.config, "CONFIG",
        "take class names from there, and the numbering\nof labels (data.val)", NULL, 0},

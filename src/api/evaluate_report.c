@@ -100,27 +100,43 @@ static void csv_number(struct pt_out *o, double v) {
     pt_writef(o, ",");
 }
 
-/* One table: a row for all, one a class (IoU and accuracy), one a scene. */
+static void csv_class(struct pt_out *o, const struct ptv3_scores *s, int c) {
+  if (s->per_class[c].name)
+    csv_text(o, s->per_class[c].name);
+  else
+    pt_writef(o, "%d", c);
+}
+
+/* The pairs of label and prediction that occur. */
+static void csv_confusion(struct pt_out *o, const struct ptv3_scores *s) {
+  for (int64_t i = 0; i < (int64_t)s->classes * s->classes; i++) {
+    if (!s->confusion[i]) continue;
+    pt_writef(o, "confusion,");
+    csv_class(o, s, (int)(i / s->classes));
+    pt_writef(o, ",%lld,,,,,,", (long long)s->confusion[i]);
+    csv_class(o, s, (int)(i % s->classes));
+    pt_writef(o, "\n");
+  }
+}
+
+/* One table: a row for all, one a class (IoU and accuracy), one a scene, one a pair. */
 static void write_csv(struct pt_out *o, const struct ptv3_scores *s) {
   int64_t points = 0;
   for (int c = 0; c < s->classes; c++) points += s->per_class[c].points;
-  pt_writef(o, "kind,name,points,voxels,miou,macc,allacc,seconds\n");
+  pt_writef(o, "kind,name,points,voxels,miou,macc,allacc,seconds,predicted\n");
   pt_writef(o, "all,,%lld,", (long long)points);
   csv_number(o, s->miou);
   csv_number(o, s->macc);
   csv_number(o, s->allacc);
-  pt_writef(o, ",\n");
+  pt_writef(o, ",,\n");
   for (int c = 0; c < s->classes; c++) {
     const struct ptv3_class_score *k = &s->per_class[c];
     pt_writef(o, "class,");
-    if (k->name)
-      csv_text(o, k->name);
-    else
-      pt_writef(o, "%d", c);
+    csv_class(o, s, c);
     pt_writef(o, ",%lld,", (long long)k->points);
     csv_number(o, k->iou);
     csv_number(o, k->accuracy);
-    pt_writef(o, ",,\n");
+    pt_writef(o, ",,,\n");
   }
   for (int64_t i = 0; i < s->scenes; i++) {
     const struct ptv3_scene_score *k = &s->per_scene[i];
@@ -131,8 +147,9 @@ static void write_csv(struct pt_out *o, const struct ptv3_scores *s) {
     csv_number(o, k->macc);
     csv_number(o, k->allacc);
     csv_number(o, k->seconds);
-    pt_writef(o, "\n");
+    pt_writef(o, ",\n");
   }
+  csv_confusion(o, s);
 }
 
 int ptv3_evaluation_save(const struct ptv3_evaluation *evaluation, const char *path,

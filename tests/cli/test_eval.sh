@@ -11,6 +11,8 @@ check "scores of scenes" prints '^ign_77060_627760  *56411 '
 check "the confusion matrix" prints '^2 building '
 check "JSON" grep -q '"protocol": "validation"' "$work/o/e.json"
 check "CSV" grep -q '^scene,ign_77060_627760,56411,' "$work/o/e.csv"
+check "CSV has the confusion matrix" [ "$(awk -F, '$1 == "confusion" { n += $3 } END { print n }' "$work/o/e.csv")" = 56411 ]
+check "rows of one length" [ "$(awk -F, '{ print NF }' "$work/o/e.csv" | sort -u)" = 9 ]
 check "points counted are those with a label" [ "$(awk -F, '$1 == "class" { n += $3 } END { print n }' "$work/o/e.csv")" = 56411 ]
 check "the confusion matrix has them all" [ "$(sed -n '/confusion/,$p' "$work/o/e.json" | tr -c '0-9\n' ' ' | awk '{ for (i = 1; i <= NF; i++) n += $i } END { print n }')" = 56411 ]
 check "nothing is coloured in a pipe" no_escapes
