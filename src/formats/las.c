@@ -85,6 +85,7 @@ static void read_counts(const uint8_t *p, struct pt_las_header *h) {
 
 static int check_points(struct pt_cursor *c, const struct pt_las_header *h,
                         struct ptv3_error *err) {
+  static const char *const axis[3] = {"x", "y", "z"};
   if (h->points_at < h->size || h->points_at > c->size)
     return pt_fail_at(err, PTV3_FORMAT, 96,
                       "'%s': its points would start at byte %lld; the header has %lld bytes, "
@@ -104,11 +105,13 @@ static int check_points(struct pt_cursor *c, const struct pt_las_header *h,
     return pt_fail_at(err, PTV3_FORMAT, 227,
                       "'%s': its waveforms would start at byte %lld, the file has %lld",
                       c->name, (long long)h->wave_at, (long long)c->size);
-  for (int k = 0; k < 3 && h->n > 0; k++)
-    if (!isfinite(h->scale[k]) || h->scale[k] == 0 || !isfinite(h->offset[k]))
+  for (int k = 0; k < 3 && h->n > 0; k++) {
+    double scale = h->scale[k], offset = h->offset[k];
+    if (!isfinite(scale) || scale == 0 || !isfinite(offset))
       return pt_fail_at(err, PTV3_FORMAT, 131 + 8 * k,
-                        "'%s': coordinate %c has scale %g and offset %g", c->name, "xyz"[k],
-                        h -> scale[k], h -> offset[k]);
+                        "'%s': coordinate %s has scale %g and offset %g", c->name, axis[k],
+                        scale, offset);
+  }
   return PTV3_OK;
 }
 
