@@ -3,7 +3,7 @@
  * each op but attention at the sizes of an S3DIS room. Prints; docs/speed.md has results.
  *
  *   build/bench/bench_ops [all|gemm|ops|mlp|cpe|embed|head|pool|unpool] [threads] [kernels:
- * generic avx2 avx512] */
+ * generic avx2 avx512 avx512bf16] [channels] [tile] [fp32|bf16] */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <omp.h>
@@ -41,23 +41,26 @@ gemm_fn pt_gemm_generic;
 #if defined(__x86_64__)
 gemm_fn pt_gemm_avx2, pt_gemm_avx512, pt_gemm_avx512bf16;
 
-/* GFLOP/s of 16 independent chains of multiply-adds: the most one core can do. */
-__attribute__((target("avx512f"))) static double peak_avx512(void) {
-  double best = 0.0;
-  for (int t = 0; t < 20; t++) {
-    __m512 a[16], x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(1e-3f);
-    for (int i = 0; i < 16; i++) a[i] = _mm512_set1_ps((float)i);
-    double start = now();
-    for (int64_t n = 0; n < 200000; n++) PT_UNROLL
-    for (int i = 0; i < 16; i++) a[i] = _mm512_fmadd_ps(a[i], x, y);
-    double rate = 200000.0 * 16 * 32 / (now() - start) * 1e-9;
-    for (int i = 1; i < 16; i++) a[0] = _mm512_add_ps(a[0], a[i]);
-    volatile float sink = _mm512_cvtss_f32(a[0]);
-    (void)sink;
-    if (rate > best) best = rate;
+/* GFLOP/s of 16 independent chains of STEP, which takes `flops`: the most one core can do. */
+#define PEAK(name, isa, flops, STEP)                                       \
+  __attribute__((target(isa))) static double name(void) {                  \
+    double best = 0.0;                                                     \
+    for (int t = 0; t < 20; t++) {                                         \
+      __m512 a[16], x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(1e-3f); \
+      for (int i = 0; i < 16; i++) a[i] = _mm512_set1_ps((float)i);        \
+      double start = now();                                                \
+      for (int64_t n = 0; n < 200000; n++) PT_UNROLL                       \
+      for (int i = 0; i < 16; i++) a[i] = STEP;                            \
+      double rate = 200000.0 * 16 * (flops) / (now() - start) * 1e-9;      \
+      for (int i = 1; i < 16; i++) a[0] = _mm512_add_ps(a[0], a[i]);       \
+      volatile float sink = _mm512_cvtss_f32(a[0]);                        \
+      (void)sink;                                                          \
+      if (rate > best) best = rate;                                        \
+    }                                                                      \
+    return best;                                                           \
   }
-  return best;
-}
+PEAK(peak_avx512, "avx512f", 32, _mm512_fmadd_ps(a[i], x, y))
+PEAK(peak_bf16, "avx512f,avx512bf16", 64, _mm512_dpbf16_ps(a[i], (__m512bh)x, (__m512bh)y))
 #endif
 
 typedef int dnnl_fn(char, char, int64_t, int64_t, int64_t, float, const float *, int64_t,
@@ -96,30 +99,34 @@ static int compare_times(const void *a, const void *b) {
     seconds = took[runs / 4];                                 \
   } while (0)
 
-static void bench_gemm(gemm_fn *gemm) {
+/* A and B stored as types a and b. */
+static void bench_gemm(gemm_fn *gemm, enum pt_dtype at, enum pt_dtype bt) {
   static const int shape[][2] = {{32, 32},    {32, 96},    {32, 128},   {128, 32},
                                  {64, 256},   {256, 64},   {128, 512},  {512, 128},
                                  {256, 1024}, {1024, 256}, {512, 2048}, {2048, 512}};
   static const int rows[] = {48, 64, 128, 256, 512};
-  dnnl_fn *dnnl = find_dnnl();
+  dnnl_fn *dnnl = bt == PT_F32 && at == PT_F32 ? find_dnnl() : NULL;
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f"))
     printf("peak of one core: %.0f GFLOP/s\n", peak_avx512());
+  if (__builtin_cpu_supports("avx512bf16"))
+    printf("peak of one core in bf16: %.0f GFLOP/s\n", peak_bf16());
 #endif
   printf("GFLOP/s of one core, rows of A across%s\n   k     n", dnnl ? "; (dnnl_sgemm)" : "");
   for (int r = 0; r < 5; r++) printf("  %12d", rows[r]);
   printf("\n");
   for (size_t s = 0; s < sizeof shape / sizeof *shape; s++) {
     const int k = shape[s][0], n = shape[s][1];
-    float *w, *plain = made_floats((int64_t)k * n, 0.0f, 1.0f), *a = made_floats(512 * k, 0, 1);
+    void *w, *a = made_features(512 * k, 0, 1, at);
+    float *plain = made_floats((int64_t)k * n, 0.0f, 1.0f);
     float *c = made_floats(512 * n, 0, 1), *bias = made_floats(n, 0, 1);
-    struct pt_mat b = made_mat(1, k, n, &w);
+    struct pt_mat b = made_mats(1, k, n, bt, &w);
     printf("%4d  %4d", k, n);
     for (int r = 0; r < 5; r++) {
       double ours, theirs = 0.0, work = 2e-9 * rows[r] * k * n;
       const int times = 1 + (int)(2e-2 / work); /* a clock reading takes a while itself */
-      TYPICAL(ours, for (int i = 0; i < times; i++) gemm(rows[r], pt_src(a, PT_F32, k), &b,
-                                                         pt_dst(c, n), PT_GEMM_BIAS, bias));
+      TYPICAL(ours, for (int i = 0; i < times; i++)
+                        gemm(rows[r], pt_src(a, at, k), &b, pt_dst(c, n), PT_GEMM_BIAS, bias));
       if (dnnl)
         TYPICAL(theirs, for (int i = 0; i < times; i++)
                             dnnl('N', 'N', rows[r], n, k, 1, a, k, plain, n, 0, c, n));
@@ -164,6 +171,7 @@ struct run {
   const char *only; /* one op, or NULL */
   const struct pt_kernels *k;
   int threads, tile;
+  enum pt_dtype type; /* of features */
   char *scratch;
   int64_t room; /* bytes of it */
 };
@@ -200,11 +208,14 @@ static int64_t pairs(const struct pt_voxels *v, int h) {
 
 static void bench_level(const struct run *r, const struct level *l, int c, int up_c) {
   const int64_t n = l->cloud.vox.n, m = l->m;
-  float *w1, *w2, *conv, *x = made_floats(n * c, 0, 1), *y = made_floats(n * c, 0, 1);
-  float *up = made_floats(m * up_c, 0, 1), *v = made_floats(4 * up_c, 1, 0.1f);
-  struct pt_mat a1 = made_mat(1, c, 4 * c, &w1), a2 = made_mat(1, 4 * c, c, &w2);
+  const enum pt_dtype type = r->type, mats = pt_kernels_mat(r->k, type);
+  void *w1, *w2, *conv, *x = made_features(n * c, 0, 1, type);
+  void *y = made_features(n * c, 0, 1, type), *up = made_features(m * up_c, 0, 1, type);
+  float *v = made_floats(4 * up_c, 1, 0.1f), *in = made_floats(n * 6, 0, 1);
+  struct pt_mat a1 = made_mats(1, c, 4 * c, mats, &w1), a2 = made_mats(1, 4 * c, c, mats, &w2);
   struct pt_mlp mlp = {.n = n,
                        .c = c,
+                       .type = type,
                        .hidden = 4 * c,
                        .x = x,
                        .pre_norm = true,
@@ -215,14 +226,15 @@ static void bench_level(const struct run *r, const struct level *l, int c, int u
                        .w2 = a2,
                        .b2 = v};
   TIME(r, mlp, &mlp, n, 16.0 * (double)n * c * c);
-  struct pt_mat lin = {w1, c, c, PT_F32};
+  struct pt_mat lin = {w1, c, c, mats};
   struct pt_cpe cpe = {.vox = &l->cloud.vox,
                        .n = n,
                        .c = c,
+                       .type = type,
                        .in = y,
                        .res = y,
                        .out = x,
-                       .conv_w = made_mat(27, c, c, &conv),
+                       .conv_w = made_mats(27, c, c, mats, &conv),
                        .conv_bias = v,
                        .w = lin,
                        .bias = v,
@@ -233,13 +245,14 @@ static void bench_level(const struct run *r, const struct level *l, int c, int u
   TIME(r, cpe, &cpe, n, 2.0 * c * c * (double)(p3 + n));
   if (c == 32) {
     const int64_t p5 = convs ? pairs(&l->cloud.vox, 2) : 0;
-    float *w5;
+    void *w5;
     struct pt_embed embed = {.vox = &l->cloud.vox,
                              .n = n,
                              .in = 6,
                              .c = c,
-                             .x = y,
-                             .w = made_mat(125, 6, c, &w5),
+                             .type = type,
+                             .x = in,
+                             .w = made_mats(125, 6, c, PT_F32, &w5),
                              .bias = v,
                              .out = x};
     TIME(r, embed, &embed, n, 12.0 * c * (double)p5);
@@ -247,18 +260,20 @@ static void bench_level(const struct run *r, const struct level *l, int c, int u
       printf("        neighbours a voxel: %.1f of 27, %.1f of 125; voxels a block %.1f\n",
              (double)p3 / (double)n, (double)p5 / (double)n,
              (double)n / (double)l->cloud.vox.blocks);
-    struct pt_head head = {.n = n, .sources = 1, .classes = 13, .bias = v, .out = x};
+    struct pt_head head = {.n = n, .sources = 1, .type = type, .classes = 13, .bias = v};
+    head.out = made_room(n * 13 * (int64_t)sizeof(float));
     head.src[0].x = y;
     head.src[0].c = c;
-    head.w = (struct pt_mat){w1, c, 13, PT_F32};
+    head.w = (struct pt_mat){w1, c, 13, mats};
     TIME(r, head, &head, n, 26.0 * (double)n * c);
-    free(w5);
+    free(w5), free(head.out);
   }
-  struct pt_mat grow = {w1, c, up_c, PT_F32};
+  struct pt_mat grow = {w1, c, up_c, mats};
   struct pt_pool pool = {.n = n,
                          .m = m,
                          .in = c,
                          .c = up_c,
+                         .type = type,
                          .x = y,
                          .start = l->start,
                          .out = up,
@@ -270,6 +285,7 @@ static void bench_level(const struct run *r, const struct level *l, int c, int u
   struct pt_unpool unpool = {.n = n,
                              .in = c,
                              .c = c,
+                             .type = type,
                              .x = y,
                              .up = up,
                              .cluster = l->cluster,
@@ -277,19 +293,20 @@ static void bench_level(const struct run *r, const struct level *l, int c, int u
                              .w = lin,
                              .bias = v};
   TIME(r, unpool, &unpool, n, 2.0 * (double)n * c * c);
-  free(w1), free(w2), free(conv), free(x), free(y), free(up), free(v);
+  free(w1), free(w2), free(conv), free(x), free(y), free(up), free(v), free(in);
 }
 
 static void bench_ops(const struct pt_kernels *k, int threads, const char *only, int channels,
-                      int tile) {
+                      int tile, enum pt_dtype type) {
   enum { SIDE = 240, MOST = SIDE * SIDE * 4 };
   struct made_voxel *v = made_room(MOST * (int64_t)sizeof *v);
   int32_t *coord = made_room(MOST * 12);
   const int64_t room = (int64_t)threads << 24;
-  struct run r = {only, k, threads, tile, made_room(room), room};
+  struct run r = {only, k, threads, tile, type, made_room(room), room};
   int64_t offset[2] = {0, made_sort(v, made_surface(SIDE, v), coord)};
   free(v);
-  printf("kernels %s, threads %d\n", k->name, threads);
+  printf("kernels %s, threads %d, features %s\n", k->name, threads,
+         type == PT_BF16 ? "bf16" : "fp32");
   for (int c = 32; c <= 512; c *= 2) {
     struct level l;
     made_index(&l.cloud, coord, offset, 1);
@@ -306,6 +323,7 @@ int main(int argc, char **argv) {
   const char *what = argc > 1 ? argv[1] : "all", *name = argc > 3 ? argv[3] : NULL;
   const int threads = argc > 2 ? atoi(argv[2]) : 1, channels = argc > 4 ? atoi(argv[4]) : 0;
   const int tile = argc > 5 ? atoi(argv[5]) : 0;
+  const enum pt_dtype type = argc > 6 && !strcmp(argv[6], "bf16") ? PT_BF16 : PT_F32;
   const struct pt_kernels *k = pt_kernel_table(name);
   if (!k || threads < 1) return fprintf(stderr, "no such kernels or threads\n"), 1;
   gemm_fn *gemm = pt_gemm_generic;
@@ -316,10 +334,10 @@ int main(int argc, char **argv) {
 #endif
   if (!strcmp(what, "gemm") || !strcmp(what, "all")) {
     omp_set_num_threads(1);
-    bench_gemm(gemm);
+    bench_gemm(gemm, type, pt_kernels_mat(k, type));
   }
   wall = threads > 1;
   const bool all = !strcmp(what, "ops") || !strcmp(what, "all");
-  if (strcmp(what, "gemm")) bench_ops(k, threads, all ? NULL : what, channels, tile);
+  if (strcmp(what, "gemm")) bench_ops(k, threads, all ? NULL : what, channels, tile, type);
   return 0;
 }

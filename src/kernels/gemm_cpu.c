@@ -58,12 +58,12 @@ PT_INLINE void micro_f32(const struct block *t, const int rows, const int panels
     a[r] = t->a[r];
     PT_UNROLL for (int v = 0; v < nv; v++) acc[r * nv + v] = start_value(t, r, v * PT_VW);
   }
-  const float *b = (const float *)(const void *)t->b;
-  const int64_t stride = t->stride / (int64_t)sizeof *b;
-  for (int64_t k = 0; k < t->steps; k++, b += PT_PANEL) {
+  const char *b = t->b;
+  const int64_t stride = t->stride;
+  for (int64_t k = 0; k < t->steps; k++, b += STEP_BYTES) {
     pt_v bv[MAX_PANELS * PT_GROUP];
-    PT_UNROLL for (int v = 0; v < nv; v++) bv[v] =
-        pt_vload(b + v / PT_GROUP * stride + v % PT_GROUP * PT_VW);
+    PT_UNROLL for (int v = 0; v < nv; v++) bv[v] = pt_vload(
+        (const float *)(const void *)(b + v / PT_GROUP * stride) + v % PT_GROUP * PT_VW);
     PT_UNROLL for (int r = 0; r < rows; r++) {
       pt_v av = pt_vset1(a[r][k]);
       PT_UNROLL for (int v = 0; v < nv; v++) acc[r * nv + v] =
@@ -153,14 +153,20 @@ struct product {
   const float *bias;
 };
 
-/* Rows first .. first + rows - 1 of A at column k, widened into buf where B wants that. */
-static void take_rows(struct block *t, const struct product *g, int64_t first, int rows, int k,
-                      float (*buf)[MAX_RUN]) {
-  const bool widen = g->a.type == PT_BF16 && g->b->type == PT_F32;
+/* Rows first .. first + rows - 1 of A at column k. */
+static void take_rows(struct block *t, const struct product *g, int64_t first, int rows,
+                      int k) {
+  const int64_t size = pt_feature_bytes(g->a.type), ld = g->a.ld * size;
+  const char *base = (const char *)g->a.base + k * size;
+  if (g->a.row)
+    for (int i = 0; i < rows; i++) t->a[i] = base + g->a.row[first + i] * ld;
+  else
+    for (int i = 0; i < rows; i++) t->a[i] = base + (first + i) * ld;
+}
+
+/* Widens rows of bf16. */
+static void widen(struct block *t, int rows, float (*buf)[MAX_RUN]) {
   for (int i = 0; i < rows; i++) {
-    const int64_t r = g->a.row ? g->a.row[first + i] : first + i;
-    t->a[i] = pt_at(g->a.base, g->a.type, r * g->a.ld + k);
-    if (!widen) continue;
     const uint16_t *a = t->a[i];
     int j = 0;
     for (; j + PT_VW <= t->steps; j += PT_VW) pt_vstore(&buf[i][j], pt_vload_bf16(a + j));
@@ -212,13 +218,15 @@ static void group_of_rows(struct block *t, const struct product *g, int64_t firs
  * additions. */
 static void sweep(struct block *t, const struct product *g, int k, int col, int panels) {
   float buf[MAX_ROWS][MAX_RUN];
+  const bool wide = g->a.type == PT_BF16 && g->b->type == PT_F32;
   const int step = panels < PANELS ? panels : PANELS;
   const int64_t groups = (g->m + rows_of[step] - 1) / rows_of[step];
   if (groups == 0) return;
   const int64_t few = g->m / groups, more = g->m - few * groups;
   for (int64_t i = 0, first = 0, rows; i < groups; i++, first += rows) {
     rows = few + (i < more);
-    take_rows(t, g, first, (int)rows, k, buf);
+    take_rows(t, g, first, (int)rows, k);
+    if (wide) widen(t, (int)rows, buf);
     group_of_rows(t, g, first, (int)rows, col, panels, step);
   }
 }

@@ -68,21 +68,6 @@ PT_INLINE pt_v pt_vgelu(pt_v x) {
   return pt_vsub(pt_vmax(pt_vset1(0.0f), x), pt_vmul(t, pt_vexp2_mid(p)));
 }
 
-/* x = gelu(x), n numbers in a run: a row, or rows that lie side by side. */
-PT_INLINE void pt_gelu(float *x, int64_t n) {
-  int64_t i = 0;
-  for (; i + PT_VW <= n; i += PT_VW) pt_vstore(x + i, pt_vgelu(pt_vload(x + i)));
-  if (i < n) pt_vstore_n(x + i, pt_vgelu(pt_vload_n(x + i, (int)(n - i))), (int)(n - i));
-}
-
-/* The same on rows of n numbers, ld apart. */
-PT_INLINE void pt_gelu_rows(float *x, int64_t rows, int n, int64_t ld) {
-  if (n == ld)
-    pt_gelu(x, rows * n);
-  else
-    for (int64_t r = 0; r < rows; r++) pt_gelu(x + r * ld, n);
-}
-
 /* Sum of (x[i] - mean)^power over c channels, power 1 or 2, folded as vec.h says. */
 PT_INLINE float pt_row_moment(const float *x, int c, float mean, int power) {
   pt_v sum[PT_GROUP], m = pt_vset1(mean);
@@ -150,6 +135,21 @@ PT_INLINE const float *pt_float_row(const void *x, enum pt_dtype type, int64_t r
   if (type != PT_BF16) return row;
   pt_widen_row(buf, row, type, c);
   return buf;
+}
+
+PT_INLINE void pt_gelu_(void *y, const enum pt_dtype type, const float *x, int64_t n) {
+  int64_t i = 0;
+  for (; i + PT_VW <= n; i += PT_VW) pt_vput(y, type, i, pt_vgelu(pt_vload(x + i)), PT_VW);
+  if (i < n) pt_vput(y, type, i, pt_vgelu(pt_vload_n(x + i, (int)(n - i))), (int)(n - i));
+}
+
+/* y = gelu(x), n numbers in a run: a row, or rows that lie side by side. y is stored as type
+ * and may begin where x does. */
+PT_INLINE void pt_gelu(void *y, enum pt_dtype type, const float *x, int64_t n) {
+  if (type == PT_BF16)
+    pt_gelu_(y, PT_BF16, x, n);
+  else
+    pt_gelu_(y, PT_F32, x, n);
 }
 
 /* What LayerNorm needs to know of a row: mean and 1 / sqrt(variance + eps). */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "feature.h"
 #include "mat.h"
 #include "voxels.h"
 
@@ -37,18 +38,33 @@ static inline float *made_floats(int64_t n, float centre, float scale) {
   return p;
 }
 
+/* The same stored as features of a type. */
+static inline void *made_features(int64_t n, float centre, float scale, enum pt_dtype type) {
+  void *p = made_room(n * (int64_t)sizeof(float));
+  for (int64_t i = 0; i < n; i++) pt_put(p, type, i, centre + scale * made_float());
+  return p;
+}
+
 /* `count` packed matrices (k, n), entries of the usual size; *data is the caller's. */
-static inline struct pt_mat made_mat(int count, int k, int n, float **data) {
+static inline struct pt_mat made_mats(int count, int k, int n, enum pt_dtype type,
+                                      void **data) {
   const float a = sqrtf(3.0f / (float)k);
   float *w = made_floats((int64_t)k * n, 0.0f, a);
-  const struct pt_mat first = {made_room(count * pt_mat_size(k, n, PT_F32)), k, n, PT_F32};
-  *data = (float *)(uintptr_t)first.data;
+  *data = made_room(count * pt_mat_size(k, n, type));
+  const struct pt_mat first = {*data, k, n, type};
   for (int i = 0; i < count; i++) {
     for (int64_t j = 0; j < (int64_t)k * n; j++) w[j] = a * made_float();
-    pt_mat_pack((void *)(uintptr_t)pt_mat_tap(&first, i).data, PT_F32, w, k, n, n, 1);
+    pt_mat_pack((void *)(uintptr_t)pt_mat_tap(&first, i).data, type, w, k, n, n, 1);
   }
   free(w);
   return first;
+}
+
+static inline struct pt_mat made_mat(int count, int k, int n, float **data) {
+  void *p;
+  struct pt_mat m = made_mats(count, k, n, PT_F32, &p);
+  *data = p;
+  return m;
 }
 
 struct made_voxel {

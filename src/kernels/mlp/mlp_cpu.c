@@ -53,11 +53,8 @@ static struct pt_src normalised(const struct pt_mlp *a, int64_t first, int64_t r
 static struct pt_src activated(const struct pt_mlp *a, int64_t rows, float *hidden) {
   const enum pt_dtype type = a->w2.type;
   const int64_t ld = pt_row_ld(a->hidden);
-  pt_gelu_rows(hidden, rows, a->hidden, ld);
-  if (type != PT_BF16) return pt_src(hidden, type, ld);
-  for (int64_t r = 0; r < rows; r++)
-    pt_narrow_row(hidden + r * ld, type, hidden + r * ld, a->hidden);
-  return pt_src(hidden, type, 2 * ld);
+  for (int64_t r = 0; r < rows; r++) pt_gelu(hidden + r * ld, type, hidden + r * ld, a->hidden);
+  return pt_src(hidden, type, type == PT_BF16 ? 2 * ld : ld);
 }
 
 static void one_tile(const struct pt_mlp *a, int64_t first, int64_t rows, float *scratch) {

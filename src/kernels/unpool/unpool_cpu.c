@@ -21,8 +21,12 @@ static void one_tile(const struct pt_unpool *a, int64_t first, int64_t rows, flo
   float *y = a->type == PT_BF16 ? scratch : out;
   const struct pt_src in = pt_src(pt_at(a->x, a->type, first * a->in), a->type, a->in);
   PT_FN(pt_gemm)(rows, in, &a->w, pt_dst(y, a->c), PT_GEMM_BIAS, a->bias);
-  pt_gelu(y, rows * a->c);
-  for (int64_t r = 0; a->up && r < rows; r++)
+  if (!a->up) {
+    pt_gelu(out, a->type, y, rows * a->c);
+    return;
+  }
+  pt_gelu(y, PT_F32, y, rows * a->c);
+  for (int64_t r = 0; r < rows; r++)
     pt_add_row(y + r * a->c, pt_at(a->up, a->type, (int64_t)a->cluster[first + r] * a->c),
                a->type, a->c);
   pt_narrow_row(out, a->type, y, rows * a->c);
