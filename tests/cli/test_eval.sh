@@ -39,6 +39,11 @@ head -c 3000 demo/val/*.las >"$work/data/val/c.las"
 run eval $model --data-root "$work/data" --json "$work/o/no.json"
 check "a damaged scene" is 4
 check "is named" says "c.las"
+printf '_base_ = "%s/demo/demo.py"\ndata = dict(val=dict(learning_map=None))\n' "$PWD" >"$work/raw.py"
+run eval "$work/raw.py" --weight random:1 --json "$work/o/no.json"
+check "labels that are no classes" is 4
+check "are told with the scene" says "ign_77060_627760.las.*the label [0-9]* of point"
+check "and what to do" says "learning_map"
 run eval $model --json "$work/o/no.txt"
 check "a report of an unknown kind" is 2
 run eval $model --json "$work/no/such.json" -q
