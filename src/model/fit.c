@@ -5,11 +5,15 @@
 
 #include "size.h"
 
-/* What the allocator adds to a block (mem.c). */
-#define BLOCK_HEAD 128
-
 static int64_t total(const struct pt_env *env, const struct pt_plan *p) {
-  return env->mem.used + p->arena + BLOCK_HEAD;
+  return env->mem.used + p->arena + PT_BLOCK_HEAD;
+}
+
+/* As pt_bytes_text, but rounded up: who grants what the text says must have granted enough. */
+static const char *text_up(int64_t bytes, char buf[static 24]) {
+  int64_t unit = 1;
+  while (bytes / unit >= 1024) unit *= 1024;
+  return pt_bytes_text(bytes + (unit > 1 ? unit / 200 + 1 : 0), buf);
 }
 
 static int refuse(struct pt_env *env, const struct pt_plan *p, struct ptv3_error *err) {
@@ -24,7 +28,7 @@ static int refuse(struct pt_env *env, const struct pt_plan *p, struct ptv3_error
     if (at >= sizeof list) break;
   }
   return pt_fail(err, PTV3_BUDGET, "needs a memory budget of at least %s, has %s (%s)",
-                 pt_bytes_text(total(env, p), need), pt_bytes_text(env->mem.limit, have), list);
+                 text_up(total(env, p), need), pt_bytes_text(env->mem.limit, have), list);
 }
 
 int pt_fit(struct pt_env *env, struct pt_plan *p, struct ptv3_error *err) {

@@ -6,6 +6,9 @@
 
 #define PT_SMALLEST_TILE 16
 
+/* The most that the allocator adds to a block (mem.c). */
+#define PT_BLOCK_HEAD 128
+
 /* Chooses tile and threads so that the plan's arena, on top of what is allocated now, stays
  * within the budget: the plan as it is; smaller tiles; fewer threads (each has scratch of its
  * own). Results do not depend on either. The choice is told through pt_info when it is not

@@ -119,10 +119,10 @@ int pt_need_fill(struct pt_env *env, struct pt_network *net, const struct pt_str
   need->features = p->features;
   need->scratch = p->arena - p->features;
   need->bytes[PT_MEM_ARENA] = p->arena;
-  need->total = pt_max(need->before, sum_of(need));
+  need->total = pt_max(need->before, sum_of(need) + PT_BLOCK_HEAD);
   pt_plan_scratch(p, PT_SMALLEST_TILE, 1);
   need->bytes[PT_MEM_ARENA] = p->arena;
-  need->least = pt_max(need->before, sum_of(need));
+  need->least = pt_max(need->before, sum_of(need) + PT_BLOCK_HEAD);
   need->bytes[PT_MEM_ARENA] = need->features + need->scratch;
   return PTV3_OK;
 }
