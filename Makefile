@@ -173,6 +173,7 @@ API     := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/api/tes
 CLI     := $(sort $(wildcard tests/cli/test_*.sh))
 KERNELS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/kernels/checkkernels.c))
 CASES   := tests/reference/cases
+BUDGET  := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/budget/check_budget.c))
 REFER   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/reference/run_reference.c))
 
 $(BUILD)/tests/api/%: tests/api/%.c $(LIB)
@@ -199,6 +200,13 @@ $(BUILD)/tests/reference/run_reference: $(REFER_SRC) $(INTERNAL)
 	$(Q)$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests/reference $(LDFLAGS) -o $@ $(REFER_SRC) \
 	  $(INTERNAL) $(LDLIBS)
 
+BUDGET_SRC := $(sort $(wildcard tests/budget/*.c))
+$(BUILD)/tests/budget/check_budget: $(BUDGET_SRC) $(wildcard tests/budget/*.h) $(INTERNAL)
+	@mkdir -p $(@D)
+	$(say) CC $@
+	$(Q)$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests/budget $(LDFLAGS) -o $@ $(BUDGET_SRC) \
+	  $(INTERNAL) $(LDLIBS)
+
 $(BUILD)/tests/%: tests/%.c $(INTERNAL)
 	@mkdir -p $(@D)
 	$(say) CC $@
@@ -222,7 +230,7 @@ check:  ## everything that tells whether it works: deps, build, all tests
 # The groups run to the end even when one fails; the last line is the sum.
 check-all: all
 	@CC='$(CC)' MAKE='$(MAKE) $(QUIET)' BUILD=$(BUILD) sh scripts/check.sh headers symbols install \
-	  unit kernels reference api cli
+	  unit kernels reference budget api cli
 
 check-quick: all
 	@CC='$(CC)' MAKE='$(MAKE) $(QUIET)' BUILD=$(BUILD) sh scripts/check.sh unit api cli
@@ -248,6 +256,10 @@ check-reference: $(REFER)  ## the network against recorded results; DIR= names m
 
 check-reference-ref: $(REFER)  ## the same folder with the defining kernels
 	@$(RUN) '$(REFER) -k ref $(DIR)'
+
+BUDGET_CASES ?= 1000
+check-budget: $(BUDGET)  ## random networks, clouds and memory budgets; BUDGET_CASES=
+	@$(RUN) '$(BUDGET) $(BUDGET_CASES)'
 
 check-headers:
 	@CC='$(CC)' CXX='$(CXX)' sh scripts/check-headers.sh include

@@ -1,7 +1,7 @@
 #!/bin/sh
 # check.sh - run groups of tests to the end, then say how many passed and failed.
 #
-# usage: check.sh GROUP...   (headers symbols install unit kernels reference api cli)
+# usage: check.sh GROUP...   (headers symbols install unit kernels reference budget api cli)
 BUILD=${BUILD:-build}
 MAKE=${MAKE:-make}
 rm -f "$BUILD/tally"
@@ -9,6 +9,7 @@ for group in "$@"; do
   echo "== $group"
   case $group in
     kernels) target=checkkernels ;;
+    budget) target='check-budget BUDGET_CASES=100' ;; # `make check-budget` runs more
     *) target=check-$group ;;
   esac
   case $group in
