@@ -2,15 +2,17 @@
  * goes, how far each op is from the least its products and exponentials can take, and how much
  * memory a voxel takes. docs/speed.md has results.
  *
- *   bench_net [--sizes 20k,50k,100k,200k] [--all] [--inputs FILE.npz,FOLDER,...] [--threads N]
+ *   bench_net [--sizes 20k,50k,100k,200k] [--all] [--inputs FOLDER,...] [--threads N]
  *             [--kernels NAME] [--precision fp32|bf16] [--reps N] [--best] [--json FILE]
+ *             [--save FOLDER]
  *
  * --all adds rooms of 400 000 and 1 000 000 voxels. --inputs replaces the synthetic rooms; see
- * net_inputs.h. The network is that of bench/s3dis_base.py (--config for another one with 6
- * input channels) with untrained weights of seed 1: speed does not depend on their values. The
- * first run of a size is counted and measured for memory, not timed. Of the others the
- * median by wall clock is shown, with --best the shortest; cpu is the time of all threads
- * together, which tells when another program had the processor. */
+ * net_inputs.h. --save writes the rooms for bench/peer. The network is that of
+ * bench/s3dis_base.py (--config for another one with 6 input channels) with untrained weights
+ * of seed 1: speed does not depend on their values. The first run of a size is counted and
+ * measured for memory, not timed. Of the others the median by wall clock is shown, with --best
+ * the shortest; cpu is the time of all threads together, which tells when another program had
+ * the processor. */
 #include <jansson.h>
 #include <malloc.h>
 
@@ -23,7 +25,7 @@
 enum { MOST_RUNS = 50, MOST_INPUTS = 64 };
 
 struct options {
-  const char *config, *kernels, *precision, *json;
+  const char *config, *kernels, *precision, *json, *save;
   char *inputs[MOST_INPUTS];
   int input_count;
   int64_t sizes[MOST_INPUTS];
@@ -285,6 +287,7 @@ static json_t *json_of(const struct input *in, const struct result *r, struct pe
 static void bench(struct pt_env *env, const struct pt_model *m, const struct options *o,
                   struct input in, json_t *list) {
   static struct result r;
+  if (o->save) input_save(env, &in, o->save);
   struct peaks peak = measure_peaks(m, o->threads);
   measure(env, m, &in, o->reps, &r);
   struct peaks after = measure_peaks(m, o->threads);
@@ -352,6 +355,8 @@ static void parse(int argc, char **argv, struct options *o) {
       o->precision = value;
     else if (!strcmp(name, "--config"))
       o->config = value;
+    else if (!strcmp(name, "--save"))
+      o->save = value;
     else if (!strcmp(name, "--json"))
       o->json = value;
     else
@@ -373,10 +378,7 @@ int main(int argc, char **argv) {
   printf("kernels %s, %s, %d threads\n", m.kernels->name, o.precision, o.threads);
   json_t *list = json_array();
   for (int i = 0; i < o.input_count; i++)
-    bench(
-        &env, &m, &o,
-        pt_is_dir(o.inputs[i]) ? input_scene(&env, o.inputs[i]) : input_npz(&env, o.inputs[i]),
-        list);
+    bench(&env, &m, &o, input_scene(&env, o.inputs[i]), list);
   for (int i = 0; i < o.size_count && !o.input_count; i++)
     bench(&env, &m, &o, input_room(&env, o.sizes[i]), list);
   json_t *all = json_pack("{s:s,s:s,s:i,s:o}", "kernels", m.kernels->name, "precision",

@@ -1,12 +1,11 @@
-/* net_inputs.h - what bench_net runs on: synthetic rooms, rooms written by the peer's
- * measure.py (.npz), and scenes in Pointcept's layout (a folder with coord.npy).
+/* net_inputs.h - what bench_net runs on: synthetic rooms, and scenes in
+ * Pointcept's layout (a folder with coord.npy).
  *
  * A synthetic room is made of noisy planes and boxes: floor, ceiling, four walls, a door, a
  * window, eight pieces of furniture turned by some angle; surfaces are sampled uniformly at
  * 5200 points a square metre with 4 mm of noise and taken to a grid of 2 cm. The room is
  * scaled until that gives the voxels wanted, the few too many are taken off at the far ends.
- * Voxels come in random order. It is the room of the peer's oracle_common.py in kind; the
- * random numbers, and so the rooms, are others. */
+ * Voxels come in random order. */
 #ifndef BENCH_NET_INPUTS_H
 #define BENCH_NET_INPUTS_H
 
@@ -19,7 +18,6 @@
 #include "npy.h"
 #include "philox.h"
 #include "sort.h"
-#include "zipmap.h"
 
 enum { FEATURES = 6 };
 
@@ -197,55 +195,16 @@ static struct input input_room(struct pt_env *env, int64_t n) {
 
 /* ---- files ---- */
 
-static void copy_floats(const struct pt_npy *a, float *dst, int64_t n, int from) {
-  float *all = malloc((size_t)a->count * 8);
-  if (!all) exit(1);
-  pt_npy_copy(a, all);
-  for (int64_t i = 0; i < n; i++)
-    for (int k = 0; k < 3; k++) dst[i * FEATURES + from + k] = all[3 * i + k];
-  free(all);
-}
-
-static struct pt_npy npz_array(struct pt_zip *zip, const char *name, enum pt_dtype type) {
+/* dir/<n>.coord.npy int32 [n, 3] and dir/<n>.feat.npy float32: what bench/peer/peer.py reads.
+ */
+static void input_save(struct pt_env *env, const struct input *in, const char *dir) {
   struct ptv3_error e;
-  struct pt_npy a;
-  struct pt_zip_record *r = pt_zip_find(zip, name, (int64_t)strlen(name));
-  if (!r) fprintf(stderr, "bench_net: no '%s' in '%s'\n", name, zip->file.name), exit(1);
-  struct pt_cursor c = {pt_zip_data(zip, r, &e), r->size, 0, zip->file.name};
-  if (!c.data || pt_npy_parse(&c, &a, &e)) die(&e);
-  if (a.type != type || a.ndim != 2 || a.shape[1] != 3) {
-    fprintf(stderr, "bench_net: '%s' of '%s' is of another type or shape\n", name, c.name);
-    exit(1);
-  }
-  return a;
-}
-
-/* grid_coord, color and normal of a room that measure.py --make has written. */
-static struct input input_npz(struct pt_env *env, const char *path) {
-  struct ptv3_error e;
-  struct pt_map map;
-  struct pt_zip zip;
-  struct input in = {0};
-  if (pt_map_open(&map, path, &e) || pt_zip_open(&zip, &env->mem, pt_cursor_of(&map), &e))
+  char path[1024];
+  snprintf(path, sizeof path, "%.900s/%lld.coord.npy", dir, (long long)in->n);
+  if (pt_npy_write(&env->mem, path, PT_I32, 2, (int64_t[]){in->n, 3}, in->coord, &e)) die(&e);
+  snprintf(path, sizeof path, "%.900s/%lld.feat.npy", dir, (long long)in->n);
+  if (pt_npy_write(&env->mem, path, PT_F32, 2, (int64_t[]){in->n, FEATURES}, in->feat, &e))
     die(&e);
-  struct pt_npy grid = npz_array(&zip, "grid_coord.npy", PT_I64);
-  in.n = grid.shape[0];
-  in.coord = need(env, 3 * in.n, sizeof *in.coord);
-  in.feat = need(env, FEATURES * in.n, sizeof *in.feat);
-  int64_t *wide = need(env, 3 * in.n, sizeof *wide);
-  pt_npy_copy(&grid, wide);
-  for (int64_t i = 0; i < 3 * in.n; i++) in.coord[i] = (int32_t)wide[i];
-  struct pt_npy color = npz_array(&zip, "color.npy", PT_F32),
-                normal = npz_array(&zip, "normal.npy", PT_F32);
-  if (color.shape[0] != in.n || normal.shape[0] != in.n) exit(1);
-  copy_floats(&color, in.feat, in.n, 0);
-  copy_floats(&normal, in.feat, in.n, 3);
-  pt_free(&env->mem, wide);
-  pt_zip_close(&zip);
-  pt_map_close(&map);
-  const char *base = strrchr(path, '/');
-  snprintf(in.name, sizeof in.name, "%.60s", base ? base + 1 : path);
-  return in;
 }
 
 /* coord.npy of a scene at a grid of 2 cm; features are random numbers. */
