@@ -32,11 +32,15 @@ static int build_structure(struct pt_env *env, const struct pt_model *m,
 }
 
 /* dst[r] = src[index[r]], or back: dst[index[r]] = src[r]; rows of c floats. */
-static void permute_in(float *dst, const float *src, const int32_t *index, int64_t n, int c) {
+static void permute_in(float *dst, const float *src, const int32_t *index, int64_t n, int c,
+                       int threads) {
+#pragma omp parallel for num_threads(threads) schedule(static)
   for (int64_t r = 0; r < n; r++)
     memcpy(dst + r * c, src + (int64_t)index[r] * c, (size_t)c * sizeof *dst);
 }
-static void permute_out(float *dst, const float *src, const int32_t *index, int64_t n, int c) {
+static void permute_out(float *dst, const float *src, const int32_t *index, int64_t n, int c,
+                        int threads) {
+#pragma omp parallel for num_threads(threads) schedule(static)
   for (int64_t r = 0; r < n; r++)
     memcpy(dst + (int64_t)index[r] * c, src + r * c, (size_t)c * sizeof *dst);
 }
@@ -51,13 +55,13 @@ static int run(struct pt_env *env, const struct pt_model *m, const struct pt_bat
   if (!arena) return err->status;
   float *in = (float *)(void *)(arena + p->tensor[net->input].offset);
   const float *out = (const float *)(void *)(arena + p->tensor[net->logits].offset);
-  permute_in(in, batch->feat, s->input, batch->n, m->cfg.in_channels);
+  permute_in(in, batch->feat, s->input, batch->n, m->cfg.in_channels, env->threads);
   if (opt->begin) opt->begin(opt->user, s);
   env->mem.sealed =
       !opt->observe; /* all there is to allocate is allocated, save by observers */
   status = pt_plan_run(p, env, arena, opt->observe, opt->user, err);
   env->mem.sealed = false;
-  if (!status) permute_out(logits, out, s->input, batch->n, m->cfg.classes);
+  if (!status) permute_out(logits, out, s->input, batch->n, m->cfg.classes, env->threads);
   for (int op = 0; op < PT_OPS && opt->seconds; op++) opt->seconds[op] += p->seconds[op];
   pt_free(&env->mem, arena);
   return status;

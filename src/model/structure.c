@@ -13,20 +13,33 @@ static void *take(struct pt_env *env, int64_t n, int64_t size, struct ptv3_error
 
 /* ---- checks ---- */
 
-static int check_input(const struct pt_structure_in *in, int *depth, struct ptv3_error *err) {
-  int64_t max = 0;
+/* The largest coordinate, or -1 when one is negative. */
+static int32_t largest(const int32_t *coord, int64_t n, int threads) {
+  int32_t max = 0, min = 0;
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(max    \
+                                                                         : max) \
+    reduction(min                                                               \
+              : min)
+  for (int64_t i = 0; i < 3 * n; i++) {
+    max = coord[i] > max ? coord[i] : max;
+    min = coord[i] < min ? coord[i] : min;
+  }
+  return min < 0 ? -1 : max;
+}
+
+static int check_input(const struct pt_structure_in *in, int threads, int *depth,
+                       struct ptv3_error *err) {
   if (in->n < 1 || in->n >= INT32_MAX)
     return pt_fail(err, PTV3_DATA, "a batch of %lld voxels: 1 to 2^31 - 2 are possible",
                    (long long)in->n);
   for (int c = 0; c < in->clouds; c++)
     if (in->offset[c + 1] <= in->offset[c])
       return pt_fail(err, PTV3_DATA, "cloud %d of the batch has no voxels", c);
-  for (int64_t i = 0; i < 3 * in->n; i++) {
+  int64_t max = largest(in->coord, in->n, threads);
+  for (int64_t i = 0; i < 3 * in->n && max < 0; i++)
     if (in->coord[i] < 0)
       return pt_fail(err, PTV3_DATA, "grid coordinate %d of voxel %lld is negative",
                      in->coord[i], (long long)(i / 3));
-    max = pt_max(max, in->coord[i]);
-  }
   *depth = pt_curve_depth(max, in->compat_151);
   if (*depth > PT_MAX_DEPTH)
     return pt_fail(err, PTV3_DATA,
@@ -56,11 +69,14 @@ static int sort_by(struct pt_env *env, enum pt_curve curve, const int32_t *coord
   for (int c = 0; c < clouds && !status; c++) {
     int64_t o = offset[c], count = offset[c + 1] - o;
     status = pt_sort64(env, key + o, order + o, count, err);
-    for (int64_t i = 0; i < count && !status; i++) {
+    if (status) break;
+    int64_t twice = count;
+#pragma omp parallel for num_threads(env->threads) schedule(static) reduction(min : twice)
+    for (int64_t i = 0; i < count; i++) {
       order[o + i] += (int32_t)o;
-      if (i && key[o + i] == key[o + i - 1])
-        status = fail_duplicate(coord + 3 * (int64_t)order[o + i], err);
+      if (i && key[o + i] == key[o + i - 1]) twice = pt_min(twice, i);
     }
+    if (twice < count) status = fail_duplicate(coord + 3 * (int64_t)order[o + twice], err);
   }
   pt_free(&env->mem, key);
   return status;
@@ -85,6 +101,7 @@ static int build_first(struct pt_env *env, const struct pt_structure_in *in, int
   int status = sort_by(env, (enum pt_curve)t->curve[0], in->coord, in->n, in->offset,
                        in->clouds, depth, s->input, err);
   if (status) return status;
+#pragma omp parallel for num_threads(env->threads) schedule(static)
   for (int64_t r = 0; r < t->n; r++)
     memcpy(t->coord + 3 * r, in->coord + 3 * (int64_t)s->input[r], 3 * sizeof *t->coord);
   for (int c = 0; c < PT_CURVES; c++) {
@@ -137,8 +154,9 @@ static void lift_order(const struct pt_stage *t, int curve, int32_t *up) {
 
 /* When the next stage's first curve is another one, its m rows are numbered along that
  * curve: along [m] is the curve's order in terms of runs. */
-static void renumber(struct pt_stage *t, int64_t m, const int32_t *along) {
+static void renumber(struct pt_stage *t, int64_t m, const int32_t *along, int threads) {
   for (int64_t p = 0; p < m; p++) t->row[along[p]] = (int32_t)p;
+#pragma omp parallel for num_threads(threads) schedule(static)
   for (int64_t r = 0; r < t->n; r++) t->cluster[r] = t->row[t->cluster[r]];
 }
 
@@ -150,9 +168,19 @@ static int renumber_along(struct pt_env *env, struct pt_stage *t, int64_t m, int
     return PTV3_NO_MEMORY;
   }
   lift_order(t, curve, along);
-  renumber(t, m, along);
+  renumber(t, m, along, env->threads);
   pt_free(&env->mem, along);
   return PTV3_OK;
+}
+
+/* A parent's coordinates, from the first of its children. */
+static void lift_coord(const struct pt_stage *t, struct pt_stage *u, int threads) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (int64_t m = 0; m < u->n; m++) {
+    const int32_t *child = t->coord + 3 * (int64_t)t->start[m];
+    int32_t *to = u->coord + 3 * (t->row ? (int64_t)t->row[m] : m);
+    for (int a = 0; a < 3; a++) to[a] = child[a] >> u->shift;
+  }
 }
 
 static int build_next(struct pt_env *env, const struct pt_structure_in *in, int shift,
@@ -171,14 +199,14 @@ static int build_next(struct pt_env *env, const struct pt_structure_in *in, int 
     int status = renumber_along(env, t, u->n, u->curve[0], err);
     if (status) return status;
   }
-  for (int64_t r = 0; r < t->n; r++)
-    for (int a = 0; a < 3; a++)
-      u->coord[3 * (int64_t)t->cluster[r] + a] = t->coord[3 * r + a] >> shift;
-  for (int c = 0; c < PT_CURVES; c++) {
-    if (!uses(in, c) || c == u->curve[0]) continue;
-    if (!(u->order[c] = take(env, u->n, sizeof *u->order[c], err))) return PTV3_NO_MEMORY;
-    lift_order(t, c, u->order[c]);
-  }
+  lift_coord(t, u, env->threads);
+  for (int c = 0; c < PT_CURVES; c++)
+    if (uses(in, c) && c != u->curve[0] &&
+        !(u->order[c] = take(env, u->n, sizeof *u->order[c], err)))
+      return PTV3_NO_MEMORY;
+#pragma omp parallel for num_threads(env->threads) schedule(dynamic, 1)
+  for (int c = 0; c < PT_CURVES; c++)
+    if (u->order[c]) lift_order(t, c, u->order[c]);
   return PTV3_OK;
 }
 
@@ -202,6 +230,7 @@ static int build_maps(struct pt_env *env, struct pt_structure *s, struct ptv3_er
   int64_t n = s->stage[0].n;
   for (int i = 1; i < s->stages; i++) {
     if (!(s->to[i] = take(env, n, sizeof *s->to[i], err))) return PTV3_NO_MEMORY;
+#pragma omp parallel for num_threads(env->threads) schedule(static)
     for (int64_t r = 0; r < n; r++)
       s->to[i][r] = s->stage[i - 1].cluster[i > 1 ? s->to[i - 1][r] : (int32_t)r];
   }
@@ -230,7 +259,7 @@ int pt_structure_build(struct pt_env *env, const struct pt_structure_in *in,
   int depth = 0, status;
   *s = (struct pt_structure){.clouds = in->clouds, .stages = in->stages, .orders = in->orders};
   set_curves(in, s);
-  status = check_input(in, &depth, &e);
+  status = check_input(in, env->threads, &depth, &e);
   if (!status) status = build_first(env, in, depth, s, &e);
   for (int i = 1; i < in->stages && !status; i++)
     status =
