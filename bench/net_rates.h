@@ -1,9 +1,9 @@
 /* net_rates.h - the most multiply-adds a second this machine's threads can do, which is what
  * the floors of bench_net are counted in; and clocks.
  *
- * Each thread runs 16 independent chains of multiply-adds in registers, all threads at the
- * same time. Rates are by each thread's own CPU time, so that other programs on the machine
- * do not lower them; the median of several runs, because such a clock can jump. */
+ * Each thread runs independent chains of multiply-adds, as many as its registers hold, all
+ * threads at the same time. Rates are by each thread's own CPU time, so that other programs on
+ * the machine do not lower them; the median of several runs, because such a clock can jump. */
 #ifndef BENCH_NET_RATES_H
 #define BENCH_NET_RATES_H
 
@@ -40,36 +40,36 @@ static int compare_doubles(const void *a, const void *b) {
 
 enum { PEAK_LOOPS = 100000, PEAK_RUNS = 15 };
 
-#define PEAK_BODY(type, set1, fma, lanes)                                         \
-  type a[16], x = set1(0.999f), y = set1(1e-3f);                                  \
-  for (int i = 0; i < 16; i++) a[i] = set1((float)i);                             \
-  const double start = clock_of(CLOCK_THREAD_CPUTIME_ID);                         \
-  for (int n = 0; n < PEAK_LOOPS; n++)                                            \
-    _Pragma("GCC unroll 16") for (int i = 0; i < 16; i++) a[i] = fma(a[i], x, y); \
-  const double took = clock_of(CLOCK_THREAD_CPUTIME_ID) - start;                  \
-  float out[lanes];                                                               \
-  for (int i = 0; i < 16; i++) {                                                  \
-    memcpy(out, &a[i], sizeof out);                                               \
-    *(volatile float *)sink = out[0];                                             \
-  }                                                                               \
-  return 32.0 * (lanes)*PEAK_LOOPS / took
+#define PEAK_BODY(type, set1, fma, lanes, chains)                                     \
+  type a[chains], x = set1(0.999f), y = set1(1e-3f);                                  \
+  for (int i = 0; i < chains; i++) a[i] = set1((float)i);                             \
+  const double start = clock_of(CLOCK_THREAD_CPUTIME_ID);                             \
+  for (int n = 0; n < PEAK_LOOPS; n++)                                                \
+    _Pragma("GCC unroll 16") for (int i = 0; i < chains; i++) a[i] = fma(a[i], x, y); \
+  const double took = clock_of(CLOCK_THREAD_CPUTIME_ID) - start;                      \
+  float out[lanes];                                                                   \
+  for (int i = 0; i < chains; i++) {                                                  \
+    memcpy(out, &a[i], sizeof out);                                                   \
+    *(volatile float *)sink = out[0];                                                 \
+  }                                                                                   \
+  return 2.0 * (chains) * (lanes)*PEAK_LOOPS / took
 
 typedef float v4 __attribute__((vector_size(16)));
 #define V4_SET1(f) ((v4){f, f, f, f})
 #define V4_FMA(a, x, y) ((a) * (x) + (y))
-static double peak_generic(float *sink) { PEAK_BODY(v4, V4_SET1, V4_FMA, 4); }
+static double peak_generic(float *sink) { PEAK_BODY(v4, V4_SET1, V4_FMA, 4, 13); }
 
 #if defined(__x86_64__)
 __attribute__((target("avx2,fma"))) static double peak_avx2(float *sink) {
-  PEAK_BODY(__m256, _mm256_set1_ps, _mm256_fmadd_ps, 8);
+  PEAK_BODY(__m256, _mm256_set1_ps, _mm256_fmadd_ps, 8, 12);
 }
 __attribute__((target("avx512f"))) static double peak_avx512(float *sink) {
-  PEAK_BODY(__m512, _mm512_set1_ps, _mm512_fmadd_ps, 16);
+  PEAK_BODY(__m512, _mm512_set1_ps, _mm512_fmadd_ps, 16, 16);
 }
 /* Products of bf16 pairs: twice the multiply-adds an instruction. */
 #define DOT_BF16(a, x, y) _mm512_dpbf16_ps(a, (__m512bh)(x), (__m512bh)(y))
 __attribute__((target("avx512f,avx512bf16"))) static double peak_avx512bf16(float *sink) {
-  PEAK_BODY(__m512, _mm512_set1_ps, DOT_BF16, 32);
+  PEAK_BODY(__m512, _mm512_set1_ps, DOT_BF16, 32, 16);
 }
 #endif
 
