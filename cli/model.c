@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const model_compat_names[] = {"current", "1.5.1", NULL};
+const char *const model_compat_names[] = {"current", "1.5.1", "auto", NULL};
 const char *const model_precision_names[] = {"fp32", "bf16", NULL};
 
 static int open_random(struct session *s, const char *seed, const struct model *m,

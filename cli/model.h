@@ -37,7 +37,8 @@ extern const char *const model_precision_names[];
        ARG_CHOICE,                                                                             \
        &(m)->compat,                                                                           \
        "VERSION",                                                                              \
-       "current, or 1.5.1 for weights of Pointcept\nbefore 2024-03-26 (current)",              \
+       "current, 1.5.1 for weights of Pointcept before\n2024-03-26, or auto: whichever fits "  \
+       "(current)",                                                                            \
        model_compat_names,                                                                     \
        0},                                                                                     \
   {                                                                                            \

@@ -190,9 +190,12 @@ PTV3_API int ptv3_weights_save(struct ptv3_context *ctx, struct ptv3_weights *we
 /* ---- model ---- */
 
 enum ptv3_compat {
-  PTV3_COMPAT_CURRENT, /* Pointcept v1.5.2 and later */
-  PTV3_COMPAT_1_5_1    /* weights trained before 2024-03-26: a block's convolution sees the
+  PTV3_COMPAT_CURRENT, /* Pointcept v1.5.2 and later; a warning is given when the first cloud
+                          shows that the weights look older */
+  PTV3_COMPAT_1_5_1,   /* weights trained before 2024-03-26: a block's convolution sees the
                           branch of the MLP before it, not the sum */
+  PTV3_COMPAT_AUTO     /* the one whose features on the first cloud are nearer to the running
+                          statistics in the weights; in doubt the current one */
 };
 
 /* What features are stored in, and the products computed in where the processor can

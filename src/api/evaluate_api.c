@@ -73,7 +73,8 @@ static int evaluate(struct ptv3_model *m, const struct ptv3_eval_options *o,
                             .predict = {.pipeline = &m->pipeline,
                                         .seed = o->predict.seed,
                                         .shuffle_orders = o->predict.shuffle_orders,
-                                        .shuffle_seed = o->predict.shuffle_seed}};
+                                        .shuffle_seed = o->predict.shuffle_seed,
+                                        .compat = &m->compat}};
   if (!status) status = pt_evaluate(&m->ctx->env, &job, &e->found, err);
   pt_dataset_free(&q.set);
   if (!status) status = write_classes(e, m, err);

@@ -93,6 +93,8 @@ static int build(struct ptv3_model *m, const struct ptv3_weights *weights,
   int status = pt_ptv3_from_value(model, &m->net.cfg, err);
   if (status) return status;
   m->net.cfg.compat_151 = o->compat == PTV3_COMPAT_1_5_1;
+  m->compat.done = o->compat == PTV3_COMPAT_1_5_1;
+  m->compat.choose = o->compat == PTV3_COMPAT_AUTO;
   m->net.kernels = pt_kernel_table(NULL);
   if (!m->net.kernels)
     return pt_fail(err, PTV3_INVALID,
@@ -122,6 +124,9 @@ int ptv3_model_create(struct ptv3_context *ctx, const struct ptv3_config *config
   if (o.allow_missing_count < 0 || (o.allow_missing_count > 0 && !o.allow_missing))
     return pt_fail(err, PTV3_INVALID, "ptv3_model_create: %d patterns in allow_missing",
                    o.allow_missing_count);
+  if (o.compat != PTV3_COMPAT_CURRENT && o.compat != PTV3_COMPAT_1_5_1 &&
+      o.compat != PTV3_COMPAT_AUTO)
+    return pt_fail(err, PTV3_INVALID, "ptv3_model_create: no compat %d", (int)o.compat);
   struct ptv3_model *m = pt_zalloc(pt_ctx_mem(ctx), 1, sizeof *m, PT_MEM_WEIGHTS, &inner);
   int status = inner.status;
   if (m) {

@@ -5,6 +5,7 @@
 #include "context.h"
 #include "forward.h"
 #include "pipeline.h"
+#include "predict.h"
 
 enum { PT_NEEDS = 16 };
 
@@ -12,6 +13,7 @@ struct ptv3_model {
   struct ptv3_context *ctx;
   const struct pt_value *root; /* of the configuration, which outlives the model */
   struct pt_model net;
+  struct pt_compat_ask compat; /* not asked when compat is 1.5.1 */
   struct pt_pipeline pipeline; /* data.val.transform */
   const char *need[PT_NEEDS];  /* [needs] channels a cloud must bring */
   int needs;

@@ -46,7 +46,8 @@ int ptv3_predict(struct ptv3_model *model, const struct ptv3_cloud *cloud,
   struct pt_predict how = {.pipeline = &model->pipeline,
                            .seed = o.seed,
                            .shuffle_orders = o.shuffle_orders,
-                           .shuffle_seed = o.shuffle_seed};
+                           .shuffle_seed = o.shuffle_seed,
+                           .compat = &model->compat};
   struct pt_predicted out = {0, label, confidence, probability};
   struct pt_cloud work = {0}; /* the transforms work in place: what they change is copied */
   int status = pt_api_check_needs(model, cloud, &inner);

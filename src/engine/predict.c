@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "compat.h"
 #include "philox.h"
 
 /* ---- shuffled orders ---- */
@@ -68,6 +69,31 @@ static int check_channels(const struct pt_model *model, const struct pt_sample *
       s->channels, model->cfg.in_channels);
 }
 
+static int ask_compat(struct pt_env *env, struct pt_model *m, const struct pt_batch *batch,
+                      struct pt_compat_ask *ask, struct ptv3_error *err) {
+  if (!ask) return PTV3_OK;
+  if (!ask->done && pt_compat_matters(&m->cfg)) {
+    struct pt_compat found;
+    int status = pt_compat_measure(env, m, batch, &found, err);
+    /* a warning is not worth failing for */
+    if (status == PTV3_BUDGET && !ask->choose) return PTV3_OK;
+    if (status) return status;
+    ask->old = pt_compat_is_old(&found);
+    if (ask->choose)
+      pt_info(env, "the weights are taken as Pointcept's %s",
+              ask->old ? "of v1.5.1 (before 2024-03-26)" : "of today");
+    else if (ask->old)
+      pt_warn(env,
+              "the weights look like Pointcept v1.5.1's (before 2024-03-26), which need "
+              "compat 1.5.1: without it features are %.2g nats from BatchNorm's statistics, "
+              "with it %.2g",
+              found.current, found.old);
+  }
+  ask->done = true;
+  if (ask->choose) m->cfg.compat_151 = ask->old;
+  return PTV3_OK;
+}
+
 int pt_predict_cloud(struct pt_env *env, const struct pt_model *model, struct pt_cloud *cloud,
                      const struct pt_predict *p, struct pt_predicted *out,
                      struct ptv3_error *err) {
@@ -87,10 +113,13 @@ int pt_predict_cloud(struct pt_env *env, const struct pt_model *model, struct pt
     draw_perms(&model->cfg, p->shuffle_seed, perm);
     opt.perm = perm;
   }
+  struct pt_model used = *model;
+  if (!p->need) status = ask_compat(env, &used, &batch, p->compat, err);
+  if (status) return status;
   float *logits = pt_alloc(&env->mem, s.n, model->cfg.classes * (int64_t)sizeof *logits,
                            PT_MEM_OUTPUT, err);
   if (!logits) return err->status;
-  status = pt_forward(env, model, &batch, &opt, logits, err);
+  status = pt_forward(env, &used, &batch, &opt, logits, err);
   if (!status && p->need) goto out;
   if (!status) status = check_logits(logits, s.n * model->cfg.classes, err);
   if (!status) carry_back(env, &s, logits, model->cfg.classes, out);

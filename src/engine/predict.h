@@ -10,6 +10,13 @@
 #include "forward.h"
 #include "pipeline.h"
 
+/* Which of two networks the weights are for (model/compat.h): asked of the first cloud. */
+struct pt_compat_ask {
+  bool choose; /* take the one that fits; else only warn when v1.5.1's fits clearly better */
+  bool done;   /* asked; the next says what was found */
+  bool old;
+};
+
 struct pt_predict {
   const struct pt_pipeline *pipeline;
   uint64_t seed;       /* of the draws of the transforms (which point stands for a voxel) */
@@ -18,6 +25,7 @@ struct pt_predict {
   uint64_t shuffle_seed;
   struct pt_need *need; /* not NULL: only what it would take is worked out; see forward.h */
   double *seconds;      /* [PT_OPS + 1], see forward.h; or NULL */
+  struct pt_compat_ask *compat; /* NULL: do not ask */
 };
 
 /* What comes back, rows being the points of the cloud as loaded [cloud->n_origin]. */

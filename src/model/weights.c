@@ -64,19 +64,19 @@ static const float *vector(struct build *b, const char *name, const char *what, 
 /* ---- BatchNorm with running statistics: y = x g + shift, eps 1e-3 ---- */
 
 struct batchnorm {
-  float *g, *shift; /* [c] */
+  float *g, *shift;  /* [c] */
+  float *mean, *var; /* [c] */
 };
 
 static struct batchnorm batchnorm(struct build *b, const char *name, int c) {
-  struct batchnorm n = {take(b, c), take(b, c)};
-  float *mean = take(b, c), *var = take(b, c);
+  struct batchnorm n = {take(b, c), take(b, c), take(b, c), take(b, c)};
   get(b, name, "weight", n.g);
   get(b, name, "bias", n.shift);
-  get(b, name, "running_mean", mean);
-  get(b, name, "running_var", var);
+  get(b, name, "running_mean", n.mean);
+  get(b, name, "running_var", n.var);
   for (int i = 0; i < c && b->data; i++) {
-    double g = n.g[i] / sqrt((double)var[i] + 1e-3);
-    n.shift[i] = (float)(n.shift[i] - mean[i] * g);
+    double g = n.g[i] / sqrt((double)n.var[i] + 1e-3);
+    n.shift[i] = (float)(n.shift[i] - n.mean[i] * g);
     n.g[i] = (float)g;
   }
   return n;
@@ -103,7 +103,7 @@ static void pack(struct pt_mat m, const float *w, int64_t si, int64_t sj) {
 /* Linear (out, in) packed; with a BatchNorm folded in where norm is given. */
 static struct pt_linear_weights linear(struct build *b, const char *name, int in, int out,
                                        bool bias, const char *norm) {
-  struct pt_linear_weights l = {mats(b, 1, in, out, b->cfg->mat), NULL, NULL, NULL};
+  struct pt_linear_weights l = {.w = mats(b, 1, in, out, b->cfg->mat)};
   float *v = bias || norm ? take(b, out) : NULL;
   l.bias = v;
   struct batchnorm n = {0};
@@ -184,6 +184,7 @@ static void network(struct build *b, struct pt_ptv3_weights *w) {
           linear(b, "proj", cfg->enc[s - 1].channels, cfg->enc[s].channels, true, NULL);
       n = batchnorm(b, "norm.0", cfg->enc[s].channels);
       w->down[s].g = n.g, w->down[s].shift = n.shift;
+      w->down[s].mean = n.mean, w->down[s].var = n.var;
     }
     w->enc[s] = blocks(b, "enc", s, &cfg->enc[s]);
   }

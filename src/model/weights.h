@@ -28,7 +28,8 @@ struct pt_block_weights {
 struct pt_linear_weights {
   struct pt_mat w;
   const float *bias;
-  const float *g, *shift; /* BatchNorm where it is not folded into w and bias, else NULL */
+  const float *g, *shift;  /* BatchNorm where it is not folded into w and bias, else NULL */
+  const float *mean, *var; /* its running statistics, NULL likewise */
 };
 
 struct pt_ptv3_weights {
