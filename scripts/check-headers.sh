@@ -14,6 +14,7 @@ if [ "$folder" = include ]; then
       $CXX -std=c++17 -pedantic -Wall -Wextra -Werror -fsyntax-only -include "$header" -x c++ "$empty"
     fi
   done
+  command -v "$CXX" >/dev/null 2>&1 || echo "no C++ compiler: headers not checked as C++17"
 else
   for header in $(find "$folder" -name '*.h' 2>/dev/null | sort); do
     $CC ${CFLAGS:-} -Wall -Wextra -Wno-unused-function -Werror -fsyntax-only \
