@@ -6,20 +6,27 @@
 #include <string.h>
 
 #include "config_api.h"
+#include "known_keys.h"
 #include "match.h"
 #include "weights_api.h"
 
 /* ---- what the configuration says besides the network ---- */
 
-/* data.names, when it names every class. */
+/* data.names: a name a class, or none at all. */
 static int read_names(struct ptv3_model *m, struct ptv3_error *err) {
-  const struct pt_value *list = pt_get(pt_get(m->root, "data"), "names");
+  const struct pt_value *data = pt_get(m->root, "data"), *list = pt_get(data, "names");
+  int64_t classes;
+  int st = pt_get_int(data, "num_classes", m->net.cfg.classes, &classes, err);
+  if (st) return st;
+  if (classes != m->net.cfg.classes)
+    return pt_fail_value(err, pt_get(data, "num_classes"),
+                         "is %lld, but model.num_classes is %d: make them equal",
+                         (long long)classes, m->net.cfg.classes);
   if (!list || pt_is_none(list)) return PTV3_OK;
-  if (pt_len(list) != m->net.cfg.classes) {
-    pt_warn(&m->ctx->env, "data.names has %lld names, the model %d classes: not used",
-            (long long)pt_len(list), m->net.cfg.classes);
-    return PTV3_OK;
-  }
+  if (pt_len(list) != m->net.cfg.classes)
+    return pt_fail_value(err, list,
+                         "has %lld names, but model.num_classes is %d: one name a class",
+                         (long long)pt_len(list), m->net.cfg.classes);
   m->class_name = pt_zalloc(pt_ctx_mem(m->ctx), m->net.cfg.classes, sizeof *m->class_name,
                             PT_MEM_OTHER, err);
   if (!m->class_name) return err->status;
@@ -63,6 +70,7 @@ static int read_transforms(struct ptv3_model *m, struct ptv3_error *err) {
   if (!val) return err->status;
   int status =
       pt_pipeline_parse(&m->pipeline, pt_ctx_mem(m->ctx), pt_get(val, "transform"), err);
+  if (!status) status = pt_pipeline_check_width(&m->pipeline, m->net.cfg.in_channels, err);
   if (status) return status;
   m->needs = pt_pipeline_needs(&m->pipeline, m->need, PT_NEEDS);
   if (m->needs > PT_NEEDS) m->needs = PT_NEEDS;
@@ -86,8 +94,9 @@ static int load_weights(struct ptv3_model *m, const struct ptv3_weights *weights
   return status;
 }
 
-static int build(struct ptv3_model *m, const struct ptv3_weights *weights,
-                 const struct ptv3_model_options *o, struct ptv3_error *err) {
+static int build(struct ptv3_model *m, const struct ptv3_config *config,
+                 const struct ptv3_weights *weights, const struct ptv3_model_options *o,
+                 struct ptv3_error *err) {
   const struct pt_value *model = pt_need_dict(m->root, "model", err);
   if (!model) return err->status;
   int status = pt_ptv3_from_value(model, &m->net.cfg, err);
@@ -105,6 +114,7 @@ static int build(struct ptv3_model *m, const struct ptv3_weights *weights,
   if (!status) status = read_names(m, err);
   if (!status) status = read_las_codes(m, err);
   if (o->grid_size > 0) pt_pipeline_set_grid_size(&m->pipeline, o->grid_size);
+  if (!status) pt_warn_keys(m->ctx, config);
   if (!status && !weights)
     status = pt_weights_sizes(&m->ctx->env, &m->net.cfg, &m->net.w, err);
   else if (!status)
@@ -132,7 +142,8 @@ int ptv3_model_create(struct ptv3_context *ctx, const struct ptv3_config *config
   if (m) {
     m->ctx = ctx;
     m->root = config->tree.root;
-    status = build(m, weights, &o, &inner);
+    pt_warn_model_keys(ctx, config);
+    status = build(m, config, weights, &o, &inner);
   }
   if (status) {
     ptv3_model_free(m);

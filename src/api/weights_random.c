@@ -2,6 +2,7 @@
  * memory. What each starts as is model/init.h's. */
 #include "config_api.h"
 #include "init.h"
+#include "known_keys.h"
 #include "params.h"
 #include "weights_api.h"
 
@@ -42,6 +43,7 @@ int ptv3_weights_random(struct ptv3_context *ctx, const struct ptv3_config *conf
   int status = inner.status;
   if (w) {
     w->ctx = ctx;
+    pt_warn_model_keys(ctx, config);
     pt_tensors_init(&w->set, mem);
     status = fill(w, config, seed, &inner);
   }

@@ -87,6 +87,42 @@ static struct pt_transform *last_grid(const struct pt_pipeline *p) {
   return NULL;
 }
 
+/* Channels of a feature, 0: not known before a cloud is there. */
+static int width_of(const char *key) {
+  static const struct {
+    const char *key;
+    int width;
+  } known[] = {{"coord", 3}, {"color", 3}, {"normal", 3}, {"grid_coord", 3}, {"strength", 1}};
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    if (!strcmp(key, known[i].key)) return known[i].width;
+  return 0;
+}
+
+static int check_collect(const struct pt_transform *t, int in_channels,
+                         struct ptv3_error *err) {
+  const struct pt_keys *feat = &t->u.collect.feat;
+  int width = 0;
+  for (int k = 0; k < feat->n; k++) {
+    if (!width_of(feat->key[k])) return PTV3_OK;
+    width += width_of(feat->key[k]);
+  }
+  if (!width || width == in_channels) return PTV3_OK;
+  return pt_fail_pos(err, PTV3_CONFIG, &t->at,
+                     "Collect: feat_keys give %d channels, model.backbone.in_channels is %d: "
+                     "change one of them",
+                     width, in_channels);
+}
+
+int pt_pipeline_check_width(const struct pt_pipeline *p, int in_channels,
+                            struct ptv3_error *err) {
+  for (int64_t i = 0; i < p->count; i++)
+    if (p->step[i].type == &pt_transform_Collect) {
+      int st = check_collect(&p->step[i], in_channels, err);
+      if (st) return st;
+    }
+  return PTV3_OK;
+}
+
 double pt_pipeline_grid_size(const struct pt_pipeline *p) {
   const struct pt_transform *t = last_grid(p);
   return t ? t->u.grid.grid_size : 0;

@@ -30,6 +30,11 @@ void pt_pipeline_free(struct pt_pipeline *p); /* a zeroed one is allowed */
  * the count is returned. */
 int pt_pipeline_needs(const struct pt_pipeline *p, const char **name, int max);
 
+/* Fails, naming the place of Collect, when its feat_keys surely give another number of
+ * channels than the network takes. A feature of unknown width is left to the run. */
+int pt_pipeline_check_width(const struct pt_pipeline *p, int in_channels,
+                            struct ptv3_error *err);
+
 /* Grid size of the pipeline's last GridSample, metres; 0 if it has none. */
 double pt_pipeline_grid_size(const struct pt_pipeline *p);
 void pt_pipeline_set_grid_size(struct pt_pipeline *p, double grid_size);

@@ -373,6 +373,6 @@ static void warn_one(void *user, const char *path, const struct pt_pos *at) {
     pt_warn(env, "%s: '%s' is not used by anything", at->file, path);
 }
 
-void pt_config_warn_unused(struct pt_env *env, const struct pt_config *config) {
-  if (config->root) pt_value_unused(config->root, warn_one, env);
+void pt_config_warn_unused(struct pt_env *env, const struct pt_value *root) {
+  if (root) pt_value_unused(root, warn_one, env);
 }

@@ -43,7 +43,8 @@ void pt_config_free(struct pt_config *config);
 int pt_config_json(struct pt_env *env, const char *path, const char *const *options,
                    int64_t n_options, char **json, int64_t *n, struct ptv3_error *err);
 
-/* Warns through env about every key of the tree that no getter has read. */
-void pt_config_warn_unused(struct pt_env *env, const struct pt_config *config);
+/* Warns through env about every key below root (of a config or a part of one) that no getter
+ * has read. */
+void pt_config_warn_unused(struct pt_env *env, const struct pt_value *root);
 
 #endif

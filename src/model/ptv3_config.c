@@ -8,6 +8,8 @@
 
 #include "value.h"
 
+static const char SEGMENTOR[] = "DefaultSegmentorV2", BACKBONE[] = "PT-v3m1";
+
 int pt_rpe_bound(int patch) { return (int)(pow(4.0 * patch, 1.0 / 3.0) * 2); }
 
 /* ---- per-stage tuples ---- */
@@ -144,15 +146,49 @@ static int get_flags(const struct pt_value *d, struct pt_ptv3 *cfg, struct ptv3_
   return PTV3_OK;
 }
 
-/* What only training reads, and what only PDNorm reads. */
-static void ignore_rest(const struct pt_value *backbone, const struct pt_value *model) {
-  static const char *const later[] = {"attn_drop",         "proj_drop",       "drop_path",
-                                      "pdnorm_decouple",   "pdnorm_adaptive", "pdnorm_affine",
-                                      "pdnorm_conditions", "dec_depths",      "dec_channels",
-                                      "dec_num_head",      "dec_patch_size"};
-  for (size_t i = 0; i < sizeof later / sizeof *later; i++) pt_ignore(backbone, later[i]);
-  pt_ignore(model, "criteria");
-  pt_ignore(model, "freeze_backbone");
+bool pt_ptv3_know_keys(const struct pt_value *model) {
+  static const char *const of_model[] = {"type", "num_classes", "backbone_out_channels",
+                                         "criteria", "freeze_backbone"};
+  static const char *const of_backbone[] = {"type",
+                                            "in_channels",
+                                            "order",
+                                            "stride",
+                                            "enc_depths",
+                                            "enc_channels",
+                                            "enc_num_head",
+                                            "enc_patch_size",
+                                            "dec_depths",
+                                            "dec_channels",
+                                            "dec_num_head",
+                                            "dec_patch_size",
+                                            "mlp_ratio",
+                                            "qkv_bias",
+                                            "qk_scale",
+                                            "attn_drop",
+                                            "proj_drop",
+                                            "drop_path",
+                                            "pre_norm",
+                                            "shuffle_orders",
+                                            "enable_rpe",
+                                            "enable_flash",
+                                            "upcast_attention",
+                                            "upcast_softmax",
+                                            "enc_mode",
+                                            "pdnorm_bn",
+                                            "pdnorm_ln",
+                                            "pdnorm_decouple",
+                                            "pdnorm_adaptive",
+                                            "pdnorm_affine",
+                                            "pdnorm_conditions"};
+  const struct pt_value *backbone = pt_get(model, "backbone");
+  const char *type, *of;
+  if (pt_need_str(model, "type", &type, NULL) || strcmp(type, SEGMENTOR) != 0 ||
+      pt_need_str(backbone, "type", &of, NULL) || strcmp(of, BACKBONE) != 0)
+    return false;
+  for (size_t i = 0; i < sizeof of_model / sizeof *of_model; i++) pt_ignore(model, of_model[i]);
+  for (size_t i = 0; i < sizeof of_backbone / sizeof *of_backbone; i++)
+    pt_ignore(backbone, of_backbone[i]);
+  return true;
 }
 
 static int check_patches(const struct pt_value *d, const struct pt_ptv3 *cfg,
@@ -181,7 +217,7 @@ static int get_backbone(const struct pt_value *d, struct pt_ptv3 *cfg, struct pt
   int64_t in;
   int status = pt_need_str(d, "type", &type, err);
   if (status) return status;
-  if (strcmp(type, "PT-v3m1") != 0) {
+  if (strcmp(type, BACKBONE) != 0) {
     pt_fail_value(err, pt_get(d, "type"), "backbone '%s' is not supported: PT-v3m1 is", type);
     return err->status = PTV3_UNSUPPORTED;
   }
@@ -205,7 +241,7 @@ int pt_ptv3_from_value(const struct pt_value *model, struct pt_ptv3 *cfg,
   *cfg = (struct pt_ptv3){0};
   int status = pt_need_str(model, "type", &type, err);
   if (status) return status;
-  if (strcmp(type, "DefaultSegmentorV2") != 0) {
+  if (strcmp(type, SEGMENTOR) != 0) {
     pt_fail_value(err, pt_get(model, "type"),
                   "model '%s' is not supported: DefaultSegmentorV2 is", type);
     return err->status = PTV3_UNSUPPORTED;
@@ -228,6 +264,6 @@ int pt_ptv3_from_value(const struct pt_value *model, struct pt_ptv3 *cfg,
                          "backbone_out_channels = %lld, but the backbone gives %d%s",
                          (long long)out, want, cfg->enc_mode ? " (enc_mode: all stages)" : "");
   cfg->out_channels = want;
-  ignore_rest(backbone, model);
+  pt_ptv3_know_keys(model);
   return PTV3_OK;
 }

@@ -48,4 +48,8 @@ struct pt_value;
 int pt_ptv3_from_value(const struct pt_value *model, struct pt_ptv3 *cfg,
                        struct ptv3_error *err);
 
+/* Marks the keys of `model` that Pointcept's classes take as used, those that only training
+ * reads too; false: the types are not those above, and nothing is known of their keys. */
+bool pt_ptv3_know_keys(const struct pt_value *model);
+
 #endif

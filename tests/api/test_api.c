@@ -295,9 +295,10 @@ static void weights(void **state) {
   assert_false(ptv3_weights_tensor(back, ptv3_weights_count(back), &t));
   ptv3_weights_free(w);
   /* The demonstration's weights are not those of a model with another head. */
-  const char *options[] = {"model.num_classes=5", "las_codes=[1,2,3,4,5]"};
+  const char *options[] = {"model.num_classes=5", "data.num_classes=5",
+                           "data.names=[a,b,c,d,e]", "las_codes=[1,2,3,4,5]"};
   struct ptv3_config *other;
-  assert_int_equal(ptv3_config_load(f.ctx, "demo/demo.py", options, 2, &other, &err), PTV3_OK);
+  assert_int_equal(ptv3_config_load(f.ctx, "demo/demo.py", options, 4, &other, &err), PTV3_OK);
   assert_int_equal(ptv3_model_create(f.ctx, other, back, NULL, &f.model, &err), PTV3_MISMATCH);
   assert_null(f.model);
   assert_non_null(strstr(err.message, "seg_head"));

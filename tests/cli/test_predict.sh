@@ -115,7 +115,7 @@ run predict demo/demo.py --weight "$work/w.safetensors" $cloud -o "$work/o/no.la
 check "weights of another model" is 5
 run info "$work/w.safetensors"
 check "info does not take them for ours" prints "not a PT-v3m1"
-run predict demo/demo.py --weight random:1 --options model.num_classes=4 las_codes=[2,5,6,1] $cloud -o "$work/o/four.npy" -q
+run predict demo/demo.py --weight random:1 --options model.num_classes=4 data.num_classes=4 data.names=[a,b,c,d] las_codes=[2,5,6,1] $cloud -o "$work/o/four.npy" -q
 check "options reach the model" is 0
 
 check "failures left no file" only "$work/o" a.npy b.npy c.npy p.npy p_probabilities.npy d.las d.png e.ply dir n.npy fill.npy four.npy

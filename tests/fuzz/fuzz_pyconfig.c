@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!pt_config_parse(&env, (const char *)data, (int64_t)size, "fuzz.py", options, n > 0, &c,
                        &err)) {
     if (!pt_value_json(&env.mem, c.root, &json, NULL, &err)) pt_free(&env.mem, json);
-    pt_config_warn_unused(&env, &c);
+    pt_config_warn_unused(&env, c.root);
     pt_config_free(&c);
   }
   if (env.mem.used != 0) __builtin_trap(); /* a leak */
