@@ -48,6 +48,10 @@ bool limit_run(uint64_t seed, uint64_t number, int64_t budget, const void *want,
   fflush(stdout);
   pid_t pid = fork();
   if (pid == 0) {
+    struct rlimit stack; /* threads get what the program started with */
+    if (getrlimit(RLIMIT_STACK, &stack)) _exit(NOT_SET_UP);
+    stack.rlim_cur = 8 << 20;
+    if (setrlimit(RLIMIT_STACK, &stack) || unsetenv("OMP_STACKSIZE")) _exit(NOT_SET_UP);
     execl("/proc/self/exe", "check_budget", LIMIT_ARGUMENT, arg[0], arg[1], arg[2], arg[3],
           (char *)NULL);
     _exit(NOT_SET_UP);
@@ -77,9 +81,8 @@ static int64_t space_used(void) {
 static int limit_space(int64_t more) {
   int64_t used = space_used();
   if (used < 0) return -1;
-  struct rlimit stack = {8 << 20, 8 << 20},
-                space = {(rlim_t)(used + more), (rlim_t)(used + more)};
-  return setrlimit(RLIMIT_STACK, &stack) || setrlimit(RLIMIT_AS, &space) ? -1 : 0;
+  struct rlimit space = {(rlim_t)(used + more), (rlim_t)(used + more)};
+  return setrlimit(RLIMIT_AS, &space);
 }
 
 int limit_main(int argc, char **argv) {
