@@ -242,6 +242,57 @@ static void check_batch(struct refcase *c, const struct pt_model *m, const struc
   }
 }
 
+static int best_f32(const float *v, int n, double *gap) {
+  double row[4096] = {0};
+  for (int k = 0; k < n; k++) row[k] = (double)v[k];
+  return best(row, n, gap);
+}
+
+static float *forward_bf16(struct refcase *c, const struct pt_model *f32,
+                           const struct input *in, const int *perm) {
+  struct pt_model m = *f32;
+  struct ptv3_error e;
+  uint64_t seed = ref_seed(c);
+  m.cfg.type = PT_BF16;
+  m.cfg.mat = pt_kernels_mat(m.kernels, PT_BF16);
+  int status = pt_weights_build(c->env, &m.cfg, ref_formula_fetch, &seed, &m.w, &e);
+  ref_check(c, !status, "%s", status ? e.message : "");
+  struct pt_forward opt = {.perm = perm};
+  float *got = status ? NULL : forward(c, &m, in, &opt);
+  pt_weights_free(c->env, &m.w);
+  return got;
+}
+
+/* The same network in bf16 against its own float32 logits. bf16 carries 16 bits fewer, so the
+ * error may be 2^16 times what float32 costs PyTorch, as a part of the logits' size. Labels
+ * have to agree where the two best classes are further apart than six errors: with untrained
+ * weights many rows are nearly undecided. */
+static void check_bf16(struct refcase *c, const struct pt_model *m, const struct input *in,
+                       const int *perm, const float *want) {
+  const float *got = forward_bf16(c, m, in, perm);
+  int64_t n = in->batch.n;
+  int classes = m->cfg.classes;
+  if (!got) return;
+  double sum = 0, clear = 0, clear_same = 0, same = 0, gap, unused;
+  for (int64_t i = 0; i < n * classes; i++)
+    sum += ((double)want[i] - (double)got[i]) * ((double)want[i] - (double)got[i]);
+  double error = sqrt(sum / (double)(n * classes));
+  for (int64_t i = 0; i < n; i++) {
+    bool agree = best_f32(want + i * classes, classes, &gap) ==
+                 best_f32(got + i * classes, classes, &unused);
+    same += agree;
+    clear += gap > 6 * error;
+    clear_same += agree && gap > 6 * error;
+  }
+  double allowed = 65536 * ref_number(c, "float32_error|logits|rms", 0);
+  ref_check(c, error <= allowed, "bf16: error of logits %.3g, allowed %.3g", error, allowed);
+  ref_check(c, clear_same >= 0.995 * clear, "bf16: %.2f %% of the clear labels agree",
+            100 * clear_same / clear);
+  if (n >= 1000)
+    printf("       %-44s bf16: %.2f %% of labels as in float32, %.2f %% of the clear ones\n",
+           c->folder, 100 * same / (double)n, clear > 0 ? 100 * clear_same / clear : 100);
+}
+
 static void run_eval(struct refcase *c) {
   struct pt_model m;
   ref_model(c, ref_meta(c, "config"), ref_seed(c), &m);
@@ -257,6 +308,7 @@ static void run_eval(struct refcase *c) {
     check_bits(c, &m, &in, &opt, logits);
     if (!opt.perm) check_batch(c, &m, &in, logits);
   }
+  if (!ref_kernels) check_bf16(c, &m, &in, opt.perm, logits);
   ref_model_free(c, &m);
 }
 
