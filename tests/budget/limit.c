@@ -13,9 +13,9 @@
 #include "cases.h"
 
 /* Address space that a run may take beside its budget, once code and libraries are loaded and
- * the weights and inputs are there: a stack of 8 MiB a thread with its guard page, and what
- * malloc keeps between blocks. */
-#define THREAD_SPACE (INT64_C(8) << 20 | 1 << 16)
+ * the weights and inputs are there: what malloc keeps between blocks. The run has one thread:
+ * OpenMP ends a program that has no address space for another thread's stack and malloc arena,
+ * whose size is the system's affair; bits do not depend on threads. */
 #define OTHER_SPACE (INT64_C(1) << 20)
 
 enum { SAME, OTHER_BITS, FAILED, NOT_SET_UP };
@@ -48,10 +48,6 @@ bool limit_run(uint64_t seed, uint64_t number, int64_t budget, const void *want,
   fflush(stdout);
   pid_t pid = fork();
   if (pid == 0) {
-    struct rlimit stack; /* threads get what the program started with */
-    if (getrlimit(RLIMIT_STACK, &stack)) _exit(NOT_SET_UP);
-    stack.rlim_cur = 8 << 20;
-    if (setrlimit(RLIMIT_STACK, &stack) || unsetenv("OMP_STACKSIZE")) _exit(NOT_SET_UP);
     execl("/proc/self/exe", "check_budget", LIMIT_ARGUMENT, arg[0], arg[1], arg[2], arg[3],
           (char *)NULL);
     _exit(NOT_SET_UP);
@@ -92,14 +88,13 @@ int limit_main(int argc, char **argv) {
   if (argc != 6) return NOT_SET_UP;
   int64_t budget = atoll(argv[4]);
   case_make(&c, strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
-  pt_env_init(&env, c.threads[1], 0);
+  pt_env_init(&env, 1, 0);
   if (case_weights(&env, &c, &e)) return NOT_SET_UP;
   int64_t bytes = c.batch.n * c.model.cfg.classes * (int64_t)sizeof(float);
   float *got = case_alloc(bytes, 1);
   struct pt_forward opt = {.perm = c.shuffled ? c.perm : NULL};
   env.mem.limit = budget;
-  if (limit_space(budget - env.mem.used + (c.threads[1] - 1) * THREAD_SPACE + OTHER_SPACE))
-    return NOT_SET_UP;
+  if (limit_space(budget - env.mem.used + OTHER_SPACE)) return NOT_SET_UP;
   int status = pt_forward(&env, &c.model, &c.batch, &opt, got, &e);
   if (status) printf("%s\n", e.message);
   if (!status)
