@@ -25,13 +25,13 @@ struct common {
   bool quiet;
 };
 
-#define COMMON_ARGS(c)                                                                         \
-  {"threads", 0, ARG_INT, &(c)->threads, "N", "processors to use (all)", NULL, 1},             \
-      {"memory",     0,      ARG_BYTES,                                                        \
+#define COMMON_ARGS(c)                                                                          \
+  {"threads", 0, ARG_INT, &(c)->threads, "N", "processors to use (all)", NULL, 1},              \
+      {"memory",     0,      ARG_BYTES,                                                         \
        &(c)->memory, "SIZE", "never use more than this, e.g. 6G\n(what is free, less a tenth)", \
-       NULL,         0},                                                                       \
-      {"quiet", 'q', ARG_FLAG, &(c)->quiet, NULL, "no progress and no warnings", NULL, 0}, {   \
-    "help", 'h', ARG_FLAG, NULL, NULL, "this text", NULL, 0                                    \
+       NULL,         0},                                                                        \
+      {"quiet", 'q', ARG_FLAG, &(c)->quiet, NULL, "no progress and no warnings", NULL, 0}, {    \
+    "help", 'h', ARG_FLAG, NULL, NULL, "this text", NULL, 0                                     \
   }
 
 struct session {

@@ -20,6 +20,9 @@ struct pt_env {
   void *user;
 };
 
+/* Seconds of a clock that only goes forward. */
+double pt_seconds(void);
+
 /* threads <= 0: all processors the process may use. memory <= 0: no limit. */
 void pt_env_init(struct pt_env *env, int threads, int64_t memory);
 

@@ -2,7 +2,6 @@
 #include "evaluate.h"
 
 #include <string.h>
-#include <time.h>
 
 enum { STEPS = 1000 }; /* parts of a scene that progress counts */
 
@@ -18,12 +17,6 @@ struct run {
   bool (*progress)(void *user, const char *what, int64_t done, int64_t total);
   void *user;
 };
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- progress of all scenes, not of each ---- */
 
@@ -104,7 +97,7 @@ static int note(struct run *r, int64_t voxels, double seconds, struct ptv3_error
 }
 
 static int predict(struct run *r, struct pt_cloud *c, struct ptv3_error *err) {
-  double began = now();
+  double began = pt_seconds();
   int64_t n = c->n;
   struct pt_predicted out = {.label = r->label};
   struct pt_predict how = r->job->predict;
@@ -117,7 +110,7 @@ static int predict(struct run *r, struct pt_cloud *c, struct ptv3_error *err) {
   pt_metrics_clear(&r->scene);
   pt_metrics_add(&r->scene, r->label, r->target, n);
   pt_metrics_merge(&r->out->total, &r->scene);
-  return note(r, out.voxels, now() - began, err);
+  return note(r, out.voxels, pt_seconds() - began, err);
 }
 
 static int evaluate_scene(struct run *r, struct ptv3_error *err) {

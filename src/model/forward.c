@@ -2,15 +2,8 @@
 #include "forward.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "fit.h"
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int build_structure(struct pt_env *env, const struct pt_model *m,
                            const struct pt_batch *batch, const int *perm,
@@ -74,9 +67,9 @@ int pt_forward(struct pt_env *env, const struct pt_model *model, const struct pt
   struct pt_structure s = {0};
   struct pt_network net = {0};
   if (!opt) opt = &none;
-  double start = now();
+  double start = pt_seconds();
   int status = build_structure(env, model, batch, opt->perm, &s, &e);
-  if (opt->seconds) opt->seconds[PT_OPS] += now() - start;
+  if (opt->seconds) opt->seconds[PT_OPS] += pt_seconds() - start;
   if (!status)
     status = pt_network_build(env, &model->cfg, &model->w, &s, model->kernels, model->tile,
                               &net, &e);

@@ -107,13 +107,13 @@ int pt_need_fill(struct pt_env *env, struct pt_network *net, const struct pt_str
   int status = fill_steps(p, need, err);
   if (status) return status;
 
-  struct pt_mem kept = {.limit = env->mem.limit};
-  env->mem.limit = pt_max(0, kept.limit - pt_max(0, sum_of(need) - env->mem.used));
+  const int64_t limit = env->mem.limit;
+  env->mem.limit = pt_max(0, limit - pt_max(0, sum_of(need) - env->mem.used));
   void (*info)(void *, const char *) = env->info;
   env->info = NULL; /* nothing is chosen here, it is only looked at */
-  need->fits = pt_fit(env, p, &none) == PTV3_OK && need->before <= kept.limit;
+  need->fits = pt_fit(env, p, &none) == PTV3_OK && need->before <= limit;
   env->info = info;
-  env->mem.limit = kept.limit;
+  env->mem.limit = limit;
 
   need->tile = p->tile, need->threads = p->threads;
   need->features = p->features;

@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "size.h"
 
@@ -79,12 +78,6 @@ static void run_step(const struct pt_kernels *k, const struct pt_step *s,
   }
 }
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 int pt_plan_run(struct pt_plan *p, struct pt_env *env, char *arena, pt_observer *observe,
                 void *user, struct ptv3_error *err) {
   struct pt_exec x = {p->threads, p->tile, arena + p->features, p->scratch};
@@ -93,9 +86,9 @@ int pt_plan_run(struct pt_plan *p, struct pt_env *env, char *arena, pt_observer 
     int status = pt_progress(env, "network", i, p->steps, err);
     if (status) return status;
     resolve(p, s, arena);
-    double start = now();
+    double start = pt_seconds();
     run_step(p->kernels, s, &x);
-    p->seconds[s->op] += now() - start;
+    p->seconds[s->op] += pt_seconds() - start;
     if (observe && s->out >= 0) {
       const struct pt_plan_tensor *t = &p->tensor[s->out];
       observe(user, s, arena + t->offset, t->type, t->rows, t->channels);
