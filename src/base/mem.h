@@ -17,6 +17,8 @@
 /* X(name, text): what memory is used for; `ptv3 plan` reports by these. */
 #define PT_MEM_LIST(X)      \
   X(WEIGHTS, "weights")     \
+  X(GRADIENTS, "gradients") \
+  X(OPTIMISER, "optimiser") \
   X(CLOUD, "cloud")         \
   X(STRUCTURE, "structure") \
   X(ARENA, "features")      \
