@@ -1,0 +1,35 @@
+/* drop.h - what training leaves out at random: stochastic depth and dropout.
+ *
+ * A draw depends on (seed, stream, row, channel) alone, so that a backward pass, or a forward
+ * pass run again, leaves out the same; the trainer gives every op of every step a stream of its
+ * own. Kept numbers are scaled by 1 / (1 - p). All zero: nothing is left out.
+ * Source: torch.nn.Dropout; Pointcept DropPath (timm), one draw a point, applied by
+ * PointSequential to the features of all points. */
+#ifndef PT_DROP_H
+#define PT_DROP_H
+
+#include "philox.h"
+
+struct pt_drop {
+  float path; /* chance that a row's branch is left out */
+  float proj; /* chance that a number of the branch's output is (proj_drop) */
+  float attn; /* chance that a weight of the softmax is (attn_drop) */
+  uint64_t seed, stream;
+};
+
+/* What the branch of a row is multiplied by: 0 or 1 / (1 - path). */
+static inline float pt_drop_path(const struct pt_drop *d, int64_t row) {
+  if (d->path <= 0.0f) return 1.0f;
+  const double u = pt_philox_uniform(d->seed, d->stream << 2, (uint64_t)row);
+  return u < (double)d->path ? 0.0f : 1.0f / (1.0f - d->path);
+}
+
+/* The same for a number of the branch's output. */
+static inline float pt_drop_proj(const struct pt_drop *d, int64_t row, int c, int channel) {
+  if (d->proj <= 0.0f) return 1.0f;
+  const uint64_t at = (uint64_t)row * (uint64_t)c + (uint64_t)channel;
+  const double u = pt_philox_uniform(d->seed, d->stream << 2 | 1, at);
+  return u < (double)d->proj ? 0.0f : 1.0f / (1.0f - d->proj);
+}
+
+#endif

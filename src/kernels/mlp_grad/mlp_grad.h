@@ -1,0 +1,28 @@
+/* mlp_grad.h - the backward pass of mlp.h.
+ *
+ * The normalised rows and the hidden layer are recomputed a tile at a time from the op's
+ * input x. g is the gradient of the output and becomes that of the input. Pre-norm, with
+ * u = LayerNorm(x), v = u W1 + b1, h = gelu(v), the branch b = h W2 + b2 and d what drop.h
+ * scales it by:
+ *   db = g d;  dw2 += db^T h;  dh = db W2;  dv = dh gelu'(v);  dw1 += dv^T u;  du = dv W1
+ *   g += LayerNorm's backward of du
+ * Sums over rows run through all rows in ascending order. Source: Pointcept MLP, Block. */
+#ifndef PT_MLP_GRAD_H
+#define PT_MLP_GRAD_H
+
+#include "mlp.h"
+
+struct pt_mlp_grad {
+  struct pt_mlp f;       /* the forward op; its x, in and branch are not read, drop is */
+  const void *x;         /* [n, c] its input, type f.type */
+  void *g;               /* [n, c] gradient of the output in, of the input out */
+  struct pt_mat w1_t;    /* (hidden, c) */
+  struct pt_mat w2_t;    /* (c, hidden) */
+  float *dgamma, *dbeta; /* [c]; all of these are added to */
+  float *dw1;            /* [hidden, c] */
+  float *db1;            /* [hidden] */
+  float *dw2;            /* [c, hidden] */
+  float *db2;            /* [c] */
+};
+
+#endif
