@@ -88,12 +88,12 @@ static bool go_on(void *user, const char *what, int64_t done, int64_t total) {
 }
 
 static int measure(struct pt_env *env, struct pt_model *m, const struct pt_batch *b, bool old,
-                   float *logits, double *score, int *layers, struct ptv3_error *err) {
+                   double *score, int *layers, struct ptv3_error *err) {
   struct watch w = {.env = env, .model = m};
   struct pt_forward opt = {.observe = observe, .user = &w};
   m->cfg.compat_151 = old;
   env->user = &w;
-  int status = pt_forward(env, m, b, &opt, logits, err);
+  int status = pt_forward(env, m, b, &opt, NULL, err);
   if (status == PTV3_CANCELLED) {
     *err = w.err;
     status = w.err.status;
@@ -105,15 +105,15 @@ static int measure(struct pt_env *env, struct pt_model *m, const struct pt_batch
 
 /* Nothing is reported meanwhile: how a part fits the budget says nothing about the whole. */
 static int measure_both(struct pt_env *env, struct pt_model *m, const struct pt_batch *b,
-                        float *logits, struct pt_compat *out, struct ptv3_error *err) {
+                        struct pt_compat *out, struct ptv3_error *err) {
   bool (*progress)(void *, const char *, int64_t, int64_t) = env->progress;
   void (*warn)(void *, const char *) = env->warn;
   void (*info)(void *, const char *) = env->info;
   void *user = env->user;
   env->progress = go_on;
   env->warn = env->info = NULL;
-  int status = measure(env, m, b, false, logits, &out->current, &out->layers, err);
-  if (!status) status = measure(env, m, b, true, logits, &out->old, &out->layers, err);
+  int status = measure(env, m, b, false, &out->current, &out->layers, err);
+  if (!status) status = measure(env, m, b, true, &out->old, &out->layers, err);
   env->progress = progress;
   env->warn = warn;
   env->info = info;
@@ -168,14 +168,12 @@ int pt_compat_measure(struct pt_env *env, const struct pt_model *model,
   *out = (struct pt_compat){0};
   int32_t *coord = pt_alloc(&env->mem, most, 3 * sizeof *coord, PT_MEM_ARENA, &e);
   float *feat = coord ? pt_alloc(&env->mem, most, channels * 4, PT_MEM_ARENA, &e) : NULL;
-  float *logits = feat ? pt_alloc(&env->mem, most, m.cfg.classes * 4, PT_MEM_ARENA, &e) : NULL;
   int status = e.status;
   if (!status) {
     int64_t n = choose(batch, channels, coord, feat), offset[2] = {0, n};
     struct pt_batch part = {n, coord, feat, 1, offset};
-    status = measure_both(env, &m, &part, logits, out, &e);
+    status = measure_both(env, &m, &part, out, &e);
   }
-  pt_free(&env->mem, logits);
   pt_free(&env->mem, feat);
   pt_free(&env->mem, coord);
   if (status && err) *err = e;

@@ -24,18 +24,33 @@ static int build_structure(struct pt_env *env, const struct pt_model *m,
   return pt_structure_build(env, &in, s, err);
 }
 
-/* dst[r] = src[index[r]], or back: dst[index[r]] = src[r]; rows of c floats. */
+/* dst[r] = src[index[r]]; rows of c floats. */
 static void permute_in(float *dst, const float *src, const int32_t *index, int64_t n, int c,
                        int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (int64_t r = 0; r < n; r++)
     memcpy(dst + r * c, src + (int64_t)index[r] * c, (size_t)c * sizeof *dst);
 }
-static void permute_out(float *dst, const float *src, const int32_t *index, int64_t n, int c,
-                        int threads) {
-#pragma omp parallel for num_threads(threads) schedule(static)
-  for (int64_t r = 0; r < n; r++)
-    memcpy(dst + (int64_t)index[r] * c, src + r * c, (size_t)c * sizeof *dst);
+
+/* Where logits go: the array, the sink, or both. */
+struct output {
+  const struct pt_structure *s;
+  const struct pt_forward *opt;
+  float *logits; /* [n, c] or NULL */
+  int c, threads;
+};
+
+static int give(void *user, int64_t first, int64_t rows, const float *data,
+                struct ptv3_error *err) {
+  const struct output *o = user;
+  const int32_t *index = o->s->input + first;
+  if (o->logits) {
+#pragma omp parallel for num_threads(o->threads) schedule(static)
+    for (int64_t r = 0; r < rows; r++)
+      memcpy(o->logits + (int64_t)index[r] * o->c, data + r * o->c,
+             (size_t)o->c * sizeof *data);
+  }
+  return o->opt->sink ? o->opt->sink(o->opt->sink_user, index, rows, data, err) : PTV3_OK;
 }
 
 static int run(struct pt_env *env, const struct pt_model *m, const struct pt_batch *batch,
@@ -47,14 +62,15 @@ static int run(struct pt_env *env, const struct pt_model *m, const struct pt_bat
   char *arena = pt_alloc(&env->mem, p->arena, 1, PT_MEM_ARENA, err);
   if (!arena) return err->status;
   float *in = (float *)(void *)(arena + p->tensor[net->input].offset);
-  const float *out = (const float *)(void *)(arena + p->tensor[net->logits].offset);
+  struct output out = {s, opt, logits, m->cfg.classes, env->threads};
+  p->give = give;
+  p->give_user = &out;
   permute_in(in, batch->feat, s->input, batch->n, m->cfg.in_channels, env->threads);
   if (opt->begin) opt->begin(opt->user, s);
   env->mem.sealed =
       !opt->observe; /* all there is to allocate is allocated, save by observers */
   status = pt_plan_run(p, env, arena, opt->observe, opt->user, err);
   env->mem.sealed = false;
-  if (!status) permute_out(logits, out, s->input, batch->n, m->cfg.classes, env->threads);
   for (int op = 0; op < PT_OPS && opt->seconds; op++) opt->seconds[op] += p->seconds[op];
   pt_free(&env->mem, arena);
   return status;

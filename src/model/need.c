@@ -79,7 +79,7 @@ static int fill_steps(const struct pt_plan *p, struct pt_need *need, struct ptv3
     const struct pt_plan_tensor *t = &p->tensor[s->out];
     struct pt_need_step *n = &need->step[i];
     *n = (struct pt_need_step){.op = s->op,
-                               .rows = t->rows,
+                               .rows = pt_step_rows(p, s),
                                .channels = t->channels,
                                .alive = alive_at(p, i),
                                .work = work_of(s)};

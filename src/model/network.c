@@ -218,8 +218,9 @@ static struct flow add_unpool(struct builder *b, int stage, int above, int x, in
 static int add_head(struct builder *b, int sources, const int *x, const int *channels,
                     int32_t *const *map) {
   const struct pt_stage *t = &b->s->stage[0];
-  int out = tensor_of(b, PT_F32, t->n, b->cfg->classes);
+  int out = tensor_of(b, PT_F32, pt_min(t->n, PT_LOGIT_ROWS), b->cfg->classes);
   struct pt_step *s = step(b, PT_OP_head, "seg_head", out);
+  s->rows = t->n;
   struct pt_head *a = &s->a.head;
   a->type = b->cfg->type;
   a->n = t->n;

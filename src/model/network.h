@@ -6,10 +6,13 @@
 #include "structure.h"
 #include "weights.h"
 
+#define PT_LOGIT_ROWS 4096
+
 struct pt_network {
   struct pt_plan plan;
   int input;  /* tensor [n, in_channels]: features in row order, to be filled in */
-  int logits; /* tensor [n, classes] in row order, the result */
+  int logits; /* tensor [PT_LOGIT_ROWS or fewer, classes]: some rows of the result at a time,
+                 given away through plan.give */
 };
 
 /* Appends all steps for a batch whose structure is known and lays the tensors out. The

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "feature.h"
 #include "size.h"
 
 const char *pt_op_name(enum pt_op op) {
@@ -78,6 +79,32 @@ static void run_step(const struct pt_kernels *k, const struct pt_step *s,
   }
 }
 
+/* The head of rows first .. first + rows - 1 alone; the first of them goes to out[0]. */
+static struct pt_head head_rows(const struct pt_head *a, int64_t first, int64_t rows) {
+  struct pt_head h = *a;
+  h.n = rows;
+  for (int s = 0; s < h.sources; s++)
+    if (h.src[s].map)
+      h.src[s].map += first;
+    else
+      h.src[s].x = pt_at(h.src[s].x, h.type, first * h.src[s].c);
+  return h;
+}
+
+/* The head, as many rows at a time as its tensor has, each part given away. */
+static int run_head(struct pt_plan *p, const struct pt_step *s, const struct pt_exec *x,
+                    struct ptv3_error *err) {
+  const int64_t n = s->a.head.n, rows = p->tensor[s->out].rows;
+  struct pt_step part = *s;
+  int status = PTV3_OK;
+  for (int64_t r = 0; r < n && !status; r += rows) {
+    part.a.head = head_rows(&s->a.head, r, pt_min(rows, n - r));
+    run_step(p->kernels, &part, x);
+    if (p->give) status = p->give(p->give_user, r, part.a.head.n, part.a.head.out, err);
+  }
+  return status;
+}
+
 int pt_plan_run(struct pt_plan *p, struct pt_env *env, char *arena, pt_observer *observe,
                 void *user, struct ptv3_error *err) {
   struct pt_exec x = {p->threads, p->tile, arena + p->features, p->scratch};
@@ -87,11 +114,16 @@ int pt_plan_run(struct pt_plan *p, struct pt_env *env, char *arena, pt_observer 
     if (status) return status;
     resolve(p, s, arena);
     double start = pt_seconds();
-    run_step(p->kernels, s, &x);
+    if (s->rows)
+      status = run_head(p, s, &x, err);
+    else
+      run_step(p->kernels, s, &x);
     p->seconds[s->op] += pt_seconds() - start;
+    if (status) return status;
     if (observe && s->out >= 0) {
       const struct pt_plan_tensor *t = &p->tensor[s->out];
-      observe(user, s, arena + t->offset, t->type, t->rows, t->channels);
+      observe(user, s, s->rows ? NULL : arena + t->offset, t->type, pt_step_rows(p, s),
+              t->channels);
     }
   }
   return pt_progress(env, "network", p->steps, p->steps, err);

@@ -48,6 +48,8 @@ struct pt_step {
   } bind[PT_STEP_BINDS];
   char label[32]; /* "enc0.block1", for reports and observers */
   int out;        /* the tensor that holds the step's result */
+  int64_t rows;   /* of the result; 0: those of the tensor. More than the tensor has where the
+                     result is given away a part at a time (PT_OP_head, see pt_plan.give) */
 };
 
 struct pt_plan_tensor {
@@ -58,6 +60,11 @@ struct pt_plan_tensor {
   int first, last; /* steps; first > last: never used */
   int64_t offset;  /* in the arena */
 };
+
+/* Takes rows first .. first + rows - 1 of a result [rows, channels] that no tensor holds as a
+ * whole; in the order of rows, on the calling thread. Must not allocate. */
+typedef int pt_giver(void *user, int64_t first, int64_t rows, const float *data,
+                     struct ptv3_error *err);
 
 struct pt_plan {
   struct pt_mem *mem;
@@ -71,6 +78,8 @@ struct pt_plan {
   int64_t scratch;        /* bytes a thread */
   int64_t arena;          /* bytes in all: features + threads x scratch */
   double seconds[PT_OPS]; /* spent by op, added up by pt_plan_run */
+  pt_giver *give;         /* gets the logits, or NULL; set before pt_plan_run */
+  void *give_user;
 };
 
 void pt_plan_init(struct pt_plan *p, struct pt_mem *mem, const struct pt_kernels *kernels,
@@ -95,7 +104,8 @@ int pt_plan_layout(struct pt_plan *p, int keep, struct ptv3_error *err);
 /* Changes tile and threads of a plan that is laid out: only its scratch depends on them. */
 void pt_plan_scratch(struct pt_plan *p, int tile, int threads);
 
-/* Called after each step of a run; data is the step's result [rows, channels]. */
+/* Called after each step of a run; data is the step's result [rows, channels], or NULL where
+ * that was given away in parts. */
 typedef void pt_observer(void *user, const struct pt_step *step, const void *data,
                          enum pt_dtype type, int64_t rows, int channels);
 
@@ -103,6 +113,11 @@ typedef void pt_observer(void *user, const struct pt_step *step, const void *dat
  * already placed the inputs. Reports progress through env; may be cancelled between steps. */
 int pt_plan_run(struct pt_plan *p, struct pt_env *env, char *arena, pt_observer *observe,
                 void *user, struct ptv3_error *err);
+
+/* Rows of the result of a step. */
+static inline int64_t pt_step_rows(const struct pt_plan *p, const struct pt_step *s) {
+  return s->rows ? s->rows : p->tensor[s->out].rows;
+}
 
 void pt_plan_free(struct pt_plan *p);
 

@@ -22,14 +22,16 @@ struct check {
   struct budget_case c;
   struct pt_env env;
   uint64_t seed, number;
-  int64_t start;         /* bytes in use before pt_forward: the weights */
-  int64_t steps;         /* reports of progress within the network since the last start */
-  float *want;           /* [n, classes] of the unlimited run */
-  float *got;            /* [n, classes] */
-  int64_t bytes;         /* of either */
-  int64_t peak;          /* of the unlimited run */
-  int64_t failed;        /* of this case */
-  struct ptv3_error err; /* of the last run */
+  int64_t start;             /* bytes in use before pt_forward: the weights */
+  int64_t steps;             /* reports of progress within the network since the last start */
+  float *want;               /* [n, classes] of the unlimited run */
+  float *got;                /* [n, classes] */
+  int64_t bytes;             /* of either */
+  int64_t peak;              /* of the unlimited run */
+  float *collected;          /* where the sink puts them */
+  int64_t given, most_given; /* rows the sink got, and may get before it fails */
+  int64_t failed;            /* of this case */
+  struct ptv3_error err;     /* of the last run */
 };
 
 struct tally {
@@ -59,10 +61,31 @@ static bool count_steps(void *user, const char *what, int64_t done, int64_t tota
 
 /* ---- runs ---- */
 
-/* One pt_forward within a budget (0: none); its status. */
+/* The logits of some voxels, as a caller without room for all of them gets them. */
+static int collect(void *user, const int32_t *index, int64_t rows, const float *logits,
+                   struct ptv3_error *err) {
+  struct check *k = user;
+  const int64_t classes = k->c.model.cfg.classes;
+  for (int64_t i = 0; i < rows; i++) {
+    float *to = k->collected + index[i] * classes;
+    memcpy(to, logits + i * classes, (size_t)classes * sizeof *to);
+  }
+  k->given += rows;
+  if (k->given <= k->most_given) return PTV3_OK;
+  return pt_fail(err, PTV3_DATA, "enough");
+}
+
+/* One pt_forward within a budget (0: none); its status. Odd cases take the logits by parts. */
 static int run(struct check *k, int64_t budget, int threads, struct pt_need *need, float *out) {
   struct pt_forward opt = {.perm = k->c.shuffled ? k->c.perm : NULL, .need = need};
   struct pt_mem *mem = &k->env.mem;
+  if (k->number % 2) {
+    opt.sink = collect;
+    opt.sink_user = k;
+    k->collected = out;
+    out = NULL;
+  }
+  k->given = 0;
   mem->limit = budget > 0 ? budget : INT64_MAX;
   mem->peak = mem->used;
   k->env.threads = threads;
@@ -175,6 +198,16 @@ static void check_faults(struct check *k, struct tally *t) {
     }
 }
 
+/* What takes the logits can end the run. */
+static void check_sink(struct check *k) {
+  k->most_given = k->c.batch.n - 1;
+  int status = run(k, 0, k->c.threads[1], NULL, k->got);
+  expect(k, status == PTV3_DATA && !strcmp(k->err.message, "enough"),
+         "a sink that fails: status %d: %s", status, k->err.message);
+  k->most_given = INT64_MAX;
+  check_start(k, "a sink that fails");
+}
+
 static void check_limited(struct check *k, int64_t budget, int64_t least, struct tally *t) {
   char text[200];
   if (!limit_possible()) return;
@@ -194,12 +227,13 @@ static void check_case(struct check *k, struct tally *t) {
   check_need(k, &least);
   check_budget(k, budget, least, t);
   check_least(k, least);
+  if (k->number % 2) check_sink(k);
   if (k->c.batch.n <= 100) check_faults(k, t);
   if (k->number % 8 == 0) check_limited(k, budget, least, t);
 }
 
 static void one(uint64_t seed, uint64_t number, struct tally *t) {
-  struct check k = {.seed = seed, .number = number};
+  struct check k = {.seed = seed, .number = number, .most_given = INT64_MAX};
   case_make(&k.c, seed, number);
   pt_env_init(&k.env, 1, 0);
   k.env.progress = count_steps;
