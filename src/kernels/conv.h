@@ -22,7 +22,7 @@ struct pt_conv {
   const void *x;      /* [n, in] */
   enum pt_dtype type; /* of x */
   struct pt_mat w;    /* (in, c), the first of size^3 one after the other */
-  const float *bias;  /* [c] */
+  const float *bias;  /* [c], or NULL: 0 */
   int cap;            /* rows a tile */
 };
 

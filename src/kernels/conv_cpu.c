@@ -71,7 +71,7 @@ static void flush(struct lists *l, const struct pt_conv *v, int64_t first, int r
   struct pt_mat w = pt_mat_tap(&v->w, self);
   PT_FN(pt_gemm)
   (rows, pt_src(pt_at(v->x, v->type, first * v->in), v->type, v->in), &w, pt_dst(y, sink->ld),
-   PT_GEMM_BIAS, v->bias);
+   v->bias ? PT_GEMM_BIAS : PT_GEMM_ZERO, v->bias);
   for (int k = 0; k < offsets; k++) {
     if (k == self || l->count[k] == 0) continue;
     w = pt_mat_tap(&v->w, k);

@@ -5,10 +5,13 @@
  * with k = (kx, ky, kz) in 0..4, offset index (kx*5 + ky)*5 + kz, and j the row of the same
  * cloud at coord[r] + k - 2, if there is one. BatchNorm with running statistics is folded:
  * W_k = conv weight[:, kx, ky, kz, :]^T * g, bias = beta - mean * g, g = gamma / sqrt(var +
- * eps). Source: Pointcept Embedding; spconv SubMConv3d(kernel_size=5, bias=False); GELU with
+ * eps). With `raw` (training, where batchnorm.h follows) out is the convolution alone: no bias,
+ * no GELU. Source: Pointcept Embedding; spconv SubMConv3d(kernel_size=5, bias=False); GELU with
  * erf. */
 #ifndef PT_EMBED_H
 #define PT_EMBED_H
+
+#include <stdbool.h>
 
 #include "mat.h"
 #include "voxels.h"
@@ -20,7 +23,8 @@ struct pt_embed {
   enum pt_dtype type; /* of out: PT_F32 or PT_BF16 */
   const float *x;     /* [n, in] */
   struct pt_mat w;    /* (in, c) of PT_F32, the first of 125 one after the other */
-  const float *bias;  /* [c] */
+  const float *bias;  /* [c]; not read if raw */
+  bool raw;           /* out = the sum over k, j */
   void *out;          /* [n, c] */
 };
 

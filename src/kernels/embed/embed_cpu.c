@@ -13,7 +13,8 @@ void PT_FN(pt_embed)(const struct pt_embed *a, const struct pt_exec *x);
 
 static struct pt_conv conv_of(const struct pt_embed *a, int tile) {
   const int cap = (int)pt_rows_at_most(a->n, tile > 0 ? tile : TILE_ROWS);
-  return (struct pt_conv){a->vox, 5, a->in, a->c, a->x, PT_F32, a->w, a->bias, cap};
+  return (struct pt_conv){a->vox, 5, a->in, a->c, a->x, PT_F32, a->w, a->raw ? NULL : a->bias,
+                          cap};
 }
 
 int64_t PT_FN(pt_embed_scratch)(const struct pt_embed *a, int tile) {
@@ -30,7 +31,11 @@ static float *place(const void *op, int64_t first, char *scratch) {
 static void done(const void *op, int64_t first, int rows, float *y, char *scratch) {
   const struct pt_embed *a = op;
   (void)scratch;
-  pt_gelu(pt_at_mut(a->out, a->type, first * a->c), a->type, y, (int64_t)rows * a->c);
+  void *out = pt_at_mut(a->out, a->type, first * a->c);
+  if (a->raw)
+    pt_narrow_row(out, a->type, y, (int64_t)rows * a->c);
+  else
+    pt_gelu(out, a->type, y, (int64_t)rows * a->c);
 }
 
 void PT_FN(pt_embed)(const struct pt_embed *a, const struct pt_exec *x) {

@@ -17,7 +17,7 @@ int64_t pt_embed_scratch_ref(const struct pt_embed *a, int tile) {
 static void one_row(const struct pt_embed *a, int64_t r, const int32_t *table, double *y) {
   const int32_t *at = a->vox->coord + 3 * r;
   const int mask = PT_BLOCK - 1;
-  pt_ref_row(y, a->bias, PT_F32, 0, a->c);
+  for (int o = 0; o < a->c; o++) y[o] = a->raw ? 0.0 : (double)a->bias[o];
   for (int k = 0; k < 125; k++) {
     int32_t j = table[((at[0] & mask) + k / 25) * SIDE * SIDE +
                       ((at[1] & mask) + k / 5 % 5) * SIDE + (at[2] & mask) + k % 5];
@@ -28,7 +28,7 @@ static void one_row(const struct pt_embed *a, int64_t r, const int32_t *table, d
         y[o] += (double)a->x[(int64_t)j * a->in + i] * (double)pt_mat_at(&w, i, o);
   }
   for (int o = 0; o < a->c; o++)
-    pt_put(a->out, a->type, r * a->c + o, (float)pt_ref_gelu(y[o]));
+    pt_put(a->out, a->type, r * a->c + o, (float)(a->raw ? y[o] : pt_ref_gelu(y[o])));
 }
 
 void pt_embed_ref(const struct pt_embed *a, const struct pt_exec *x) {
