@@ -4,11 +4,13 @@
  *
  * The children of a parent cell are consecutive rows. dest(s) = row[s], or s where row is
  * NULL. BatchNorm with running statistics: g = gamma / sqrt(var + eps), shift = beta - mean g
- * (not folded into W: g may be negative and the maximum comes first).
+ * (not folded into W: g may be negative and the maximum comes first). With `raw`, what
+ * training puts BatchNorm after (batchnorm.h): out[dest(s)] = max over r of (x[r] W + b).
  * Source: PTv3 paper section 4.1 (GridPool); Pointcept SerializedPooling. */
 #ifndef PT_POOL_H
 #define PT_POOL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "mat.h"
@@ -24,7 +26,8 @@ struct pt_pool {
   void *out;              /* [m, c] */
   struct pt_mat w;        /* (in, c) */
   const float *bias;      /* [c] */
-  const float *g, *shift; /* [c] */
+  const float *g, *shift; /* [c], not read with raw */
+  bool raw;               /* the maximum alone */
 };
 
 #endif

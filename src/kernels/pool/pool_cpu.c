@@ -25,8 +25,12 @@ static void max_row(float *max, const float *x, int c) {
     pt_vstore_n(max + i, pt_vmax(pt_vload_n(x + i, c - i), pt_vload_n(max + i, c - i)), c - i);
 }
 
-/* out = gelu(g * max + shift), numbers from `at` on. */
+/* out = gelu(g * max + shift), or the maximum itself, numbers from `at` on. */
 static void finish(const struct pt_pool *a, const float *max, int64_t at) {
+  if (a->raw) {
+    pt_narrow_row(pt_at_mut(a->out, a->type, at), a->type, max, a->c);
+    return;
+  }
   for (int i = 0; i < a->c; i += PT_VW) {
     const int n = a->c - i;
     pt_v v =

@@ -20,9 +20,10 @@ static void one_segment(const struct pt_pool *a, int64_t s, double *scratch) {
     pt_ref_linear(y, in, &a->w, a->bias);
     for (int j = 0; j < a->c; j++) max[j] = y[j] > max[j] ? y[j] : max[j];
   }
-  for (int j = 0; j < a->c; j++)
-    pt_put(a->out, a->type, out + j,
-           (float)pt_ref_gelu((double)a->g[j] * max[j] + (double)a->shift[j]));
+  for (int j = 0; j < a->c; j++) {
+    if (!a->raw) max[j] = pt_ref_gelu((double)a->g[j] * max[j] + (double)a->shift[j]);
+    pt_put(a->out, a->type, out + j, (float)max[j]);
+  }
 }
 
 void pt_pool_ref(const struct pt_pool *a, const struct pt_exec *x) {

@@ -4,11 +4,13 @@
  *
  * The second term only where up is given. BatchNorm with running statistics is folded into W
  * and b. Used for the coarse rows (no up), then for the skip rows: with up where the sum is
- * wanted, without where the next cpe adds it on the fly.
+ * wanted, without where the next cpe adds it on the fly. With `raw`, what training puts
+ * BatchNorm after (batchnorm.h): out[r] = x[r] W + b.
  * Source: Pointcept SerializedUnpooling (proj, proj_skip). */
 #ifndef PT_UNPOOL_H
 #define PT_UNPOOL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "mat.h"
@@ -23,6 +25,7 @@ struct pt_unpool {
   void *out;              /* [n, c], not x */
   struct pt_mat w;        /* (in, c) */
   const float *bias;      /* [c] */
+  bool raw;               /* the Linear alone; up is NULL */
 };
 
 #endif

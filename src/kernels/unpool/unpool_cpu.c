@@ -21,6 +21,10 @@ static void one_tile(const struct pt_unpool *a, int64_t first, int64_t rows, flo
   float *y = a->type == PT_BF16 ? scratch : out;
   const struct pt_src in = pt_src(pt_at(a->x, a->type, first * a->in), a->type, a->in);
   PT_FN(pt_gemm)(rows, in, &a->w, pt_dst(y, a->c), PT_GEMM_BIAS, a->bias);
+  if (a->raw) {
+    pt_narrow_row(out, a->type, y, rows * a->c);
+    return;
+  }
   if (!a->up) {
     pt_gelu(out, a->type, y, rows * a->c);
     return;

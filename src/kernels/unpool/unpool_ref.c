@@ -17,7 +17,7 @@ static void one_row(const struct pt_unpool *a, int64_t r, double *scratch) {
   pt_ref_row(in, a->x, a->type, r, a->in);
   pt_ref_linear(out, in, &a->w, a->bias);
   for (int j = 0; j < a->c; j++) {
-    double v = pt_ref_gelu(out[j]);
+    double v = a->raw ? out[j] : pt_ref_gelu(out[j]);
     if (a->up) v += (double)pt_get(a->up, a->type, up + j);
     pt_put(a->out, a->type, r * a->c + j, (float)v);
   }
