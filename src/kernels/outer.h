@@ -6,11 +6,7 @@
  * consecutive calls, and any part of C be computed by any thread, with the same bits. One
  * thread; no allocation.
  *
- * How a backward op uses it with many threads: the threads first work out tiles, each in
- * its own part of the scratch (pt_exec.scratch_stride): thread t's is tile t of a turn.
- * After a barrier every thread takes a share of C's rows and adds the tiles of the turn in
- * order; after another the next turn begins. The chain runs through all rows, so the number
- * of threads and the size of tiles do not show. */
+ * turns_cpu.h is how a backward op uses it with many threads. */
 #ifndef PT_OUTER_H
 #define PT_OUTER_H
 
@@ -19,5 +15,8 @@
 /* C (m, n; rows ldc apart) += A^T B. Neither A nor B is touched past its m or n columns. */
 void PT_FN(pt_outer)(int64_t rows, struct pt_src a, struct pt_src b, int m, int n, float *c,
                      int64_t ldc);
+
+/* sum[j] += the sum of column j of A [rows, m], likewise one chain of additions. */
+void PT_FN(pt_column_sums)(int64_t rows, struct pt_src a, int m, float *sum);
 
 #endif

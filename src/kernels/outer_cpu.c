@@ -1,0 +1,171 @@
+/* outer_cpu.c - the product of outer.h.
+ *
+ * A micro-kernel holds a block of C, up to MAX_M rows by one or two vectors, in registers and
+ * walks down the rows of A and B: per step a vector or two of B are loaded and one number of A
+ * is broadcast for each row of the block. Rows come in runs short enough that what a block
+ * reads stays in the first cache; between runs the sums rest in C, which does not change
+ * them. Rows that are bf16, are reached through a list, do not fill their vectors, or lie so
+ * far apart that they would fight for places of the cache are copied first, a run at a time. */
+#include "outer.h"
+
+#include "feature.h"
+#include "vec.h"
+
+#if PT_VW == 16
+enum { MAX_M = 12 }; /* 24 sums, 2 vectors of B, a broadcast, of 32 registers */
+#else
+enum { MAX_M = 6 }; /* 12 sums, 2 vectors of B, a broadcast (and a product), of 16 registers */
+#endif
+enum {
+  MAX_V = 2,
+  PANEL = MAX_V * PT_VW, /* columns of B at a time */
+  BLOCK_M = 48,          /* columns of A at a time */
+  RUN = 128,             /* rows at a time */
+  FAR = 256,             /* numbers between rows that are copied together */
+  MANY = 4               /* vectors of column sums at a time */
+};
+
+struct block {
+  int64_t rows;
+  const float *a; /* [rows, .] lda apart */
+  int64_t lda;
+  const float *b; /* [rows, .] ldb apart, whole vectors */
+  int64_t ldb;
+  float *c; /* ldc apart, whole vectors */
+  int64_t ldc;
+};
+
+/* m and nv are constants where this is called, so acc lives in registers. */
+PT_INLINE void micro(const struct block *t, const int m, const int nv) {
+  pt_v acc[MAX_M * MAX_V];
+  PT_UNROLL for (int i = 0; i < m; i++) PT_UNROLL for (int v = 0; v < nv; v++) acc[i * nv + v] =
+      pt_vload(t->c + i * t->ldc + v * PT_VW);
+  const float *a = t->a, *b = t->b;
+  const int64_t lda = t->lda, ldb = t->ldb;
+  for (int64_t r = t->rows; r > 0; r--, a += lda, b += ldb) {
+    pt_v bv[MAX_V];
+    PT_UNROLL for (int v = 0; v < nv; v++) bv[v] = pt_vload(b + v * PT_VW);
+    PT_UNROLL for (int i = 0; i < m; i++) {
+      const pt_v av = pt_vset1(a[i]);
+      PT_UNROLL for (int v = 0; v < nv; v++) acc[i * nv + v] =
+          pt_vfma(av, bv[v], acc[i * nv + v]);
+    }
+  }
+  PT_UNROLL for (int i = 0; i < m; i++) PT_UNROLL for (int v = 0; v < nv; v++)
+      pt_vstore(t->c + i * t->ldc + v * PT_VW, acc[i * nv + v]);
+}
+
+#define MICRO(m, nv) \
+  static void micro_##m##_##nv(const struct block *t) { micro(t, m, nv); }
+#define ENTRY(m, nv) [nv][m] = micro_##m##_##nv,
+#define TO_6(X, nv) X(1, nv) X(2, nv) X(3, nv) X(4, nv) X(5, nv) X(6, nv)
+#if PT_VW == 16
+#define TO_MAX(X, nv) TO_6(X, nv) X(7, nv) X(8, nv) X(9, nv) X(10, nv) X(11, nv) X(12, nv)
+#else
+#define TO_MAX(X, nv) TO_6(X, nv)
+#endif
+
+TO_MAX(MICRO, 1)
+TO_MAX(MICRO, 2)
+typedef void micro_fn(const struct block *);
+static micro_fn *const micro_of[MAX_V + 1][MAX_M + 1] = {TO_MAX(ENTRY, 1) TO_MAX(ENTRY, 2)};
+
+/* A vector of a row from number i on, of which n are there. */
+PT_INLINE pt_v numbers(const void *row, enum pt_dtype type, int i, int n) {
+  return type == PT_BF16 ? pt_vload_bf16_n((const uint16_t *)row + i, n)
+                         : pt_vload_n((const float *)row + i, n);
+}
+
+/* Columns col .. col + width - 1 of rows first .. first + rows - 1, as floats: where they lie,
+ * or copied into buf, room numbers a row (whole vectors; zeros past the width). */
+static const float *columns(const struct pt_src *s, int64_t first, int64_t rows, int col,
+                            int width, int room, float *buf, int64_t *ld) {
+  const bool whole = width == room;
+  if (s->type != PT_BF16 && !s->row && whole && s->ld < FAR) {
+    *ld = s->ld;
+    return (const float *)s->base + first * s->ld + col;
+  }
+  for (int64_t r = 0; r < rows; r++) {
+    const void *row =
+        pt_at(s->base, s->type, (s->row ? s->row[first + r] : first + r) * s->ld + col);
+    for (int i = 0; i < room; i += PT_VW)
+      pt_vstore(buf + r * room + i, numbers(row, s->type, i, width - i));
+  }
+  *ld = room;
+  return buf;
+}
+
+/* A block of C whose last columns, width of them in all, do not fill a vector. */
+static void partial(struct block *t, micro_fn *f, int m, int width) {
+  float buf[MAX_M * PANEL] = {0.0f}, *c = t->c;
+  const int64_t ldc = t->ldc;
+  const size_t bytes = (size_t)width * sizeof *c;
+  for (int i = 0; i < m; i++) memcpy(buf + i * PANEL, c + i * ldc, bytes);
+  t->c = buf, t->ldc = PANEL;
+  f(t);
+  for (int i = 0; i < m; i++) memcpy(c + i * ldc, buf + i * PANEL, bytes);
+  t->c = c, t->ldc = ldc;
+}
+
+/* All rows of C that t->a has, m of them, against a panel of width columns. Groups of rows are
+ * of equal size (within one): a last group of one or two would wait for its chain. */
+static void groups_of_rows(struct block t, int m, int width) {
+  const int nv = (width + PT_VW - 1) / PT_VW, groups = (m + MAX_M - 1) / MAX_M;
+  const int few = m / groups, more = m % groups;
+  for (int g = 0; g < groups; g++) {
+    const int rows = few + (g < more);
+    if (width < nv * PT_VW)
+      partial(&t, micro_of[nv][rows], rows, width);
+    else
+      micro_of[nv][rows](&t);
+    t.a += rows;
+    t.c += rows * t.ldc;
+  }
+}
+
+/* A run of rows against columns i .. i + mb - 1 of A. */
+static void some_columns(int64_t first, int64_t rows, const struct pt_src *a,
+                         const struct pt_src *b, int i, int mb, int n, float *c, int64_t ldc) {
+  float abuf[RUN * BLOCK_M], bbuf[RUN * PANEL];
+  struct block t = {.rows = rows, .ldc = ldc};
+  const bool direct = a->type != PT_BF16 && !a->row; /* no vectors of A are read */
+  const int room = direct && a->ld < FAR ? mb : (mb + PT_VW - 1) / PT_VW * PT_VW;
+  t.a = columns(a, first, rows, i, mb, room, abuf, &t.lda);
+  for (int j = 0; j < n; j += PANEL) {
+    const int width = n - j < PANEL ? n - j : PANEL;
+    t.b = columns(b, first, rows, j, width, (width + PT_VW - 1) / PT_VW * PT_VW, bbuf, &t.ldb);
+    t.c = c + i * ldc + j;
+    groups_of_rows(t, mb, width);
+  }
+}
+
+void PT_FN(pt_outer)(int64_t rows, struct pt_src a, struct pt_src b, int m, int n, float *c,
+                     int64_t ldc) {
+  for (int64_t first = 0; first < rows; first += RUN) {
+    const int64_t run = rows - first < RUN ? rows - first : RUN;
+    for (int i = 0; i < m; i += BLOCK_M)
+      some_columns(first, run, &a, &b, i, m - i < BLOCK_M ? m - i : BLOCK_M, n, c, ldc);
+  }
+}
+
+/* Columns j .. j + n - 1 of so many vectors: n at most what they have. */
+PT_INLINE void some_sums(int64_t rows, const struct pt_src *a, int j, int n, float *sum,
+                         const int vectors) {
+  pt_v acc[MANY];
+  PT_UNROLL for (int v = 0; v < vectors; v++) acc[v] =
+      pt_vload_n(sum + j + v * PT_VW, n - v * PT_VW);
+  for (int64_t r = 0; r < rows; r++) {
+    const void *row = pt_at(a->base, a->type, (a->row ? a->row[r] : r) * a->ld + j);
+    PT_UNROLL for (int v = 0; v < vectors; v++) acc[v] =
+        pt_vadd(acc[v], numbers(row, a->type, v * PT_VW, n - v * PT_VW));
+  }
+  PT_UNROLL for (int v = 0; v < vectors; v++)
+      pt_vstore_n(sum + j + v * PT_VW, acc[v], n - v * PT_VW);
+}
+
+void PT_FN(pt_column_sums)(int64_t rows, struct pt_src a, int m, float *sum) {
+  int j = 0;
+  for (; j + MANY * PT_VW <= m; j += MANY * PT_VW)
+    some_sums(rows, &a, j, MANY * PT_VW, sum, MANY);
+  for (; j < m; j += PT_VW) some_sums(rows, &a, j, m - j < PT_VW ? m - j : PT_VW, sum, 1);
+}
