@@ -32,4 +32,11 @@ static inline float pt_drop_proj(const struct pt_drop *d, int64_t row, int c, in
   return u < (double)d->proj ? 0.0f : 1.0f / (1.0f - d->proj);
 }
 
+/* Multiplies a row's branch [c] by both. */
+static inline void pt_drop_row(const struct pt_drop *d, int64_t row, float *branch, int c) {
+  if (d->path <= 0.0f && d->proj <= 0.0f) return;
+  const float path = pt_drop_path(d, row);
+  for (int i = 0; i < c; i++) branch[i] *= path * pt_drop_proj(d, row, c, i);
+}
+
 #endif

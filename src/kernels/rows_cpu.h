@@ -202,6 +202,14 @@ PT_INLINE void pt_sum_row_(void *y, const enum pt_dtype to, const void *a,
     pt_vput(y, to, i, pt_vadd(pt_vget(a, from, i, c - i), pt_vload_n(b + i, c - i)), c - i);
 }
 
+/* y = a + b over c channels, a and y stored as type, b float; rounded once. y may be a. */
+PT_INLINE void pt_sum_row(void *y, const void *a, enum pt_dtype type, const float *b, int c) {
+  if (type == PT_BF16)
+    pt_sum_row_(y, PT_BF16, a, PT_BF16, b, c);
+  else
+    pt_sum_row_(y, PT_F32, a, PT_F32, b, c);
+}
+
 /* y += x over c channels, x float, y stored as type and rounded once. */
 PT_INLINE void pt_add_to_row(void *y, enum pt_dtype type, const float *x, int c) {
   if (type == PT_BF16)

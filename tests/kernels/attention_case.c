@@ -14,7 +14,7 @@
 struct shape {
   int c, heads, patch, clouds;
   int64_t n[4]; /* rows of each cloud */
-  bool pre_norm, order, bias, rpe, steep;
+  bool pre_norm, order, bias, rpe, steep, apart, drop;
   int bound;
 };
 enum { STEEP = 8 }; /* scores then differ by more than attention_dot.h's BOUND */
@@ -51,7 +51,12 @@ static void build(struct problem *p, const struct shape *s) {
   a->clouds = s->clouds, a->offset = offset, a->pre_norm = s->pre_norm;
   if (s->order) take_order(p, a);
   a->type = p->type;
-  a->x = make_features_inout(p, a->n * s->c, 2.0f);
+  if (s->apart) {
+    a->in = make_features(p, a->n * s->c, 0.0f, 2.0f);
+    a->x = make_features_out(p, a->n * s->c);
+  } else {
+    a->x = make_features_inout(p, a->n * s->c, 2.0f);
+  }
   a->gamma = make_floats(p, s->c, 1.0f, 0.4f);
   a->beta = make_floats(p, s->c, 0.0f, 0.2f);
   a->qkv = make_mat(p, s->c, 3 * s->c);
@@ -61,15 +66,17 @@ static void build(struct problem *p, const struct shape *s) {
   a->scale = 1.0f / sqrtf((float)(s->c / s->heads));
   if (s->steep) a->scale *= STEEP;
   if (s->rpe) take_rpe(p, a, s->bound);
+  if (s->drop) a->drop = (struct pt_drop){.path = 0.2f, .proj = 0.1f, .seed = 5, .stream = 3};
   p->op = a;
   p->rows = a->n;
   p->depth = 2 * s->c + s->c / s->heads + s->patch;
   p->gain = (s->rpe ? 2 : 1) * (s->c < 16 ? 4 : 1) * (s->steep ? STEEP : 1);
   p->rounded = 6;
-  snprintf(p->text, sizeof p->text, "clouds=%d n=%ld K=%d c=%d heads=%d%s%s%s%s%s", s->clouds,
-           (long)a->n, s->patch, s->c, s->heads, s->rpe ? " rpe" : "", s->steep ? " steep" : "",
-           s->order ? "" : " in row order", s->pre_norm ? "" : " post-norm",
-           s->bias ? "" : " no qkv bias");
+  snprintf(p->text, sizeof p->text, "clouds=%d n=%ld K=%d c=%d heads=%d%s%s%s%s%s%s%s",
+           s->clouds, (long)a->n, s->patch, s->c, s->heads, s->rpe ? " rpe" : "",
+           s->steep ? " steep" : "", s->order ? "" : " in row order",
+           s->pre_norm ? "" : " post-norm", s->bias ? "" : " no qkv bias",
+           s->apart ? " in apart" : "", s->drop ? " drop" : "");
 }
 
 static void make(struct problem *p, int i) {
@@ -89,6 +96,8 @@ static void make(struct problem *p, int i) {
   s.bias = i % 7 != 3;
   s.rpe = i % 4 == 1 || i % 16 == 0;
   s.steep = i % 9 == 7;
+  s.apart = i % 10 >= 5;
+  s.drop = i % 11 == 6 || i == 22;
   s.bound = i % 8 == 1 ? 7 : i % 8 == 5 ? 31 : 40;
   build(p, &s);
 }

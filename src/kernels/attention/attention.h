@@ -1,7 +1,11 @@
-/* attention.h - serialized patch attention with its norm and residual, in place.
+/* attention.h - serialized patch attention with its norm and residual, in place or from
+ * another tensor.
  *
- *   pre-norm:   x[r] += proj(attend(LayerNorm(x)))[r]
- *   post-norm:  x[r]  = LayerNorm(x[r] + proj(attend(x))[r])
+ *   pre-norm:   x[r] = in[r] + drop(proj(attend(LayerNorm(in))))[r]
+ *   post-norm:  x[r] = LayerNorm(in[r] + drop(proj(attend(in)))[r])
+ *
+ * drop multiplies the numbers of a row by what drop.h says (path and proj; attn, dropout on the
+ * softmax's weights, is not part of the op: a trainer has to refuse it).
  *
  * Rows are taken in the order of a space-filling curve: position p of a cloud is row
  * order[p]. A cloud of n positions is cut into patches:
@@ -22,6 +26,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "drop.h"
 #include "mat.h"
 
 struct pt_attention {
@@ -31,8 +36,9 @@ struct pt_attention {
   int clouds;
   const int64_t *offset; /* [clouds + 1] first position (= first row) of each cloud */
   const int32_t *order;  /* [n] row at each position, or NULL: position p is row p */
-  enum pt_dtype type;    /* of x: PT_F32 or PT_BF16 */
-  void *x;               /* [n, c] in and out */
+  enum pt_dtype type;    /* of in and x: PT_F32 or PT_BF16 */
+  const void *in;        /* [n, c], no part of x; NULL: rows are read from x */
+  void *x;               /* [n, c] out */
   bool pre_norm;
   const float *gamma, *beta; /* [c] */
   struct pt_mat qkv;         /* (c, 3c) */
@@ -43,7 +49,13 @@ struct pt_attention {
   const float *rpe;          /* [3 (2B+1), heads] or NULL */
   int rpe_bound;             /* B */
   const int32_t *coord;      /* [n, 3] by row; only read with rpe */
+  struct pt_drop drop;       /* attn is not read */
 };
+
+/* Where rows are read from. */
+static inline const void *pt_attention_in(const struct pt_attention *a) {
+  return a->in ? a->in : a->x;
+}
 
 /* Patches of a cloud of n positions. */
 static inline int64_t pt_patch_count(int64_t n, int patch) { return (n + patch - 1) / patch; }

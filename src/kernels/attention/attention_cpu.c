@@ -205,14 +205,15 @@ static void narrow_qkv_rows(const struct work *w, int first_head, int heads, int
  * in pre-norm form, or where they lie. */
 static struct pt_src input_rows(const struct work *w, bool first_time, int64_t t, int64_t m) {
   const struct pt_attention *a = w->a;
+  const void *in = pt_attention_in(a);
   const enum pt_dtype type = a->qkv.type;
   int64_t first = w->p.first + t, ld = pt_row_ld(a->c);
   if (!a->pre_norm && (a->type == type || type == PT_F32)) {
-    if (a->order) return (struct pt_src){a->x, a->c, a->order + first, a->type};
-    return pt_src(pt_at(a->x, a->type, first * a->c), a->type, a->c);
+    if (a->order) return (struct pt_src){in, a->c, a->order + first, a->type};
+    return pt_src(pt_at(in, a->type, first * a->c), a->type, a->c);
   }
   for (int64_t i = 0; i < m; i++) {
-    const float *x = pt_float_row(a->x, a->type, pt_patch_row(a, first + i), a->c, w->wide);
+    const float *x = pt_float_row(in, a->type, pt_patch_row(a, first + i), a->c, w->wide);
     void *row = pt_at_mut(w->rows, type, i * ld);
     if (!a->pre_norm) {
       pt_narrow_row(row, type, x, a->c);
@@ -373,13 +374,16 @@ static void project(const struct work *w) {
     PT_FN(pt_gemm)
     (m, attended_rows(w, t, m), &a->proj, pt_dst(w->rows, ld), PT_GEMM_BIAS, a->proj_bias);
     for (int64_t i = 0; i < m; i++) {
+      const int64_t r = pt_patch_row(a, w->p.first + t + i);
+      const void *in = pt_at(pt_attention_in(a), a->type, r * a->c);
+      void *x = pt_at_mut(a->x, a->type, r * a->c);
       float *sum = w->rows + i * ld;
-      void *x = pt_at_mut(a->x, a->type, pt_patch_row(a, w->p.first + t + i) * a->c);
+      pt_drop_row(&a->drop, r, sum, a->c);
       if (a->pre_norm) {
-        pt_add_to_row(x, a->type, sum, a->c);
+        pt_sum_row(x, in, a->type, sum, a->c);
         continue;
       }
-      pt_add_row(sum, x, a->type, a->c);
+      pt_add_row(sum, in, a->type, a->c);
       pt_layernorm_row(x, a->type, sum, a->c, a->gamma, a->beta);
     }
   }

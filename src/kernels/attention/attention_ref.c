@@ -65,19 +65,23 @@ static void attend(const struct pt_attention *a, struct pt_patch p, const double
 
 /* scratch: see above. Reads all rows of the patch first, then writes its own. */
 static void patch_ref(const struct pt_attention *a, struct pt_patch p, double *scratch) {
+  const void *in = pt_attention_in(a);
   int c = a->c;
   double *qkv = scratch, *row = qkv + (int64_t)p.len * 3 * c, *out = row + c, *score = out + c;
   for (int j = 0; j < p.len; j++) {
     int64_t x = pt_patch_row(a, p.first + j) * c;
-    for (int e = 0; e < c; e++) row[e] = (double)pt_get(a->x, a->type, x + e);
+    for (int e = 0; e < c; e++) row[e] = (double)pt_get(in, a->type, x + e);
     if (a->pre_norm) layer_norm(row, row, a->gamma, a->beta, c);
     linear(qkv + (int64_t)j * 3 * c, row, &a->qkv, a->qkv_bias);
   }
   for (int i = p.len - p.own; i < p.len; i++) {
-    int64_t x = pt_patch_row(a, p.first + i) * c;
+    int64_t r = pt_patch_row(a, p.first + i), x = r * c;
     for (int h = 0; h < a->heads; h++) attend(a, p, qkv, score, i, h, row + h * (c / a->heads));
     linear(out, row, &a->proj, a->proj_bias);
-    for (int e = 0; e < c; e++) out[e] += (double)pt_get(a->x, a->type, x + e);
+    for (int e = 0; e < c; e++) {
+      out[e] *= (double)pt_drop_path(&a->drop, r) * (double)pt_drop_proj(&a->drop, r, c, e);
+      out[e] += (double)pt_get(in, a->type, x + e);
+    }
     if (!a->pre_norm) layer_norm(out, out, a->gamma, a->beta, c);
     for (int e = 0; e < c; e++) pt_put(a->x, a->type, x + e, (float)out[e]);
   }
