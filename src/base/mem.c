@@ -40,8 +40,8 @@ static void account(struct pt_mem *m, int cat, int64_t bytes) {
   if (bytes > 0) raise_to(&m->cat_peak[cat], now);
 }
 
-/* Takes bytes from the budget; false when that would pass the limit. */
-static bool take(struct pt_mem *m, int64_t bytes) {
+/* Takes bytes from one budget; false when that would pass the limit. */
+static bool take_here(struct pt_mem *m, int64_t bytes) {
   int64_t seen = atomic_load(&m->used);
   do {
     if (bytes > m->limit - seen) return false;
@@ -50,11 +50,55 @@ static bool take(struct pt_mem *m, int64_t bytes) {
   return true;
 }
 
+/* Gives bytes back to m and to the budgets it lies within, up to but not including end. */
+static void give(struct pt_mem *m, const struct pt_mem *end, int cat, int64_t bytes) {
+  for (; m != end; cat = (int)m->as, m = m->parent) {
+    atomic_fetch_sub(&m->used, bytes);
+    account(m, cat, -bytes);
+  }
+}
+
+/* Takes bytes from m and from the budgets it lies within; on failure from none, err filled. */
+static int take(struct pt_mem *m, int cat, int64_t bytes, struct ptv3_error *err) {
+  char a[24], b[24];
+  int c = cat;
+  for (struct pt_mem *p = m; p; c = (int)p->as, p = p->parent) {
+    bool injected = atomic_fetch_add(&p->calls, 1) + 1 == p->fail_at;
+    if (!injected && take_here(p, bytes)) {
+      account(p, c, bytes);
+      continue;
+    }
+    give(m, p, cat, bytes);
+    pt_bytes_text(bytes, a);
+    if (injected)
+      return pt_fail(err, PTV3_NO_MEMORY, "no memory for %s of %s (test)", a, cat_text[cat]);
+    return pt_fail(err, PTV3_BUDGET, "%s of %s do not fit the memory budget of %s", a,
+                   cat_text[cat], pt_bytes_text(p->limit, b));
+  }
+  return PTV3_OK;
+}
+
+void pt_mem_init_within(struct pt_mem *m, struct pt_mem *parent, enum pt_memcat as,
+                        int64_t limit) {
+  pt_mem_init(m, limit);
+  m->parent = parent;
+  m->as = as;
+}
+
+int pt_mem_reserve(struct pt_mem *m, int64_t bytes, enum pt_memcat cat,
+                   struct ptv3_error *err) {
+  return take(m, (int)cat, bytes, err);
+}
+
+void pt_mem_give_back(struct pt_mem *m, int64_t bytes, enum pt_memcat cat) {
+  give(m, NULL, (int)cat, bytes);
+}
+
 static struct head *head_of(void *p) { return (struct head *)((char *)p - ALIGN); }
 
 void *pt_alloc(struct pt_mem *m, int64_t count, int64_t size, enum pt_memcat cat,
                struct ptv3_error *err) {
-  char a[24], b[24];
+  char a[24];
   int64_t bytes;
   if (!pt_mul(count, size, &bytes) || !pt_add(bytes, 2 * ALIGN - 1, &bytes)) {
     pt_fail(err, PTV3_NO_MEMORY, "a block of %lld x %lld bytes is larger than any memory",
@@ -67,24 +111,15 @@ void *pt_alloc(struct pt_mem *m, int64_t count, int64_t size, enum pt_memcat cat
             pt_bytes_text(bytes, a), cat_text[cat]);
     return NULL;
   }
-  bool injected = atomic_fetch_add(&m->calls, 1) + 1 == m->fail_at;
-  if (injected || !take(m, bytes)) {
-    pt_fail(err, injected ? PTV3_NO_MEMORY : PTV3_BUDGET,
-            injected ? "no memory for %s of %s (%s)"
-                     : "%s of %s do not fit the memory budget of %s",
-            pt_bytes_text(bytes, a), cat_text[cat],
-            injected ? "test" : pt_bytes_text(m->limit, b));
-    return NULL;
-  }
+  if (take(m, (int)cat, bytes, err)) return NULL;
   struct head *h = aligned_alloc(ALIGN, (size_t)bytes);
   if (!h) {
-    atomic_fetch_sub(&m->used, bytes);
+    give(m, NULL, (int)cat, bytes);
     pt_fail(err, PTV3_NO_MEMORY, "the system has no memory for %s of %s",
             pt_bytes_text(bytes, a), cat_text[cat]);
     return NULL;
   }
   *h = (struct head){MAGIC, bytes, (int)cat};
-  account(m, (int)cat, bytes);
   return (char *)h + ALIGN;
 }
 
@@ -100,8 +135,7 @@ void pt_free(struct pt_mem *m, void *p) {
   struct head *h = head_of(p);
   if (h->magic != MAGIC) abort(); /* a stray pointer: memory is already corrupt */
   h->magic = 0;
-  atomic_fetch_sub(&m->used, h->bytes);
-  account(m, h->cat, -h->bytes);
+  give(m, NULL, h->cat, h->bytes);
   free(h);
 }
 

@@ -20,6 +20,7 @@
   X(GRADIENTS, "gradients") \
   X(OPTIMISER, "optimiser") \
   X(CLOUD, "cloud")         \
+  X(LOADER, "loader")       \
   X(STRUCTURE, "structure") \
   X(ARENA, "features")      \
   X(OUTPUT, "output")       \
@@ -40,11 +41,23 @@ struct pt_mem {
   _Atomic int64_t cat[PT_MEM_COUNT];      /* used, by category */
   _Atomic int64_t cat_peak[PT_MEM_COUNT]; /* peak of each category by itself */
   _Atomic int64_t calls;                  /* allocations asked for so far */
-  int64_t fail_at; /* fail the call with this number (1 is the first); 0: never */
+  int64_t fail_at;       /* fail the call with this number (1 is the first); 0: never */
+  struct pt_mem *parent; /* what is taken here is also taken there; NULL: none */
+  enum pt_memcat as;     /* of which category it is there */
 };
 
 /* limit <= 0 means none. */
 void pt_mem_init(struct pt_mem *m, int64_t limit);
+
+/* A budget within a budget, with a limit of its own (<= 0: none): every byte counts there as
+ * category `as`. Sealing the parent does not seal it: that is what lets a thread at the side
+ * read the next clouds while a network runs. The parent outlives it. */
+void pt_mem_init_within(struct pt_mem *m, struct pt_mem *parent, enum pt_memcat as,
+                        int64_t limit);
+
+/* Counts bytes as taken, or as given back, without a block. */
+int pt_mem_reserve(struct pt_mem *m, int64_t bytes, enum pt_memcat cat, struct ptv3_error *err);
+void pt_mem_give_back(struct pt_mem *m, int64_t bytes, enum pt_memcat cat);
 
 const char *pt_memcat_text(enum pt_memcat cat);
 
