@@ -19,4 +19,7 @@ void PT_FN(pt_outer)(int64_t rows, struct pt_src a, struct pt_src b, int m, int 
 /* sum[j] += the sum of column j of A [rows, m], likewise one chain of additions. */
 void PT_FN(pt_column_sums)(int64_t rows, struct pt_src a, int m, float *sum);
 
+/* sum[j] += the sum over rows of A[r, j] B[r, j], a chain of multiply-adds. */
+void PT_FN(pt_column_dots)(int64_t rows, struct pt_src a, struct pt_src b, int m, float *sum);
+
 #endif

@@ -148,24 +148,40 @@ void PT_FN(pt_outer)(int64_t rows, struct pt_src a, struct pt_src b, int m, int 
   }
 }
 
-/* Columns j .. j + n - 1 of so many vectors: n at most what they have. */
-PT_INLINE void some_sums(int64_t rows, const struct pt_src *a, int j, int n, float *sum,
-                         const int vectors) {
+static const void *row_at(const struct pt_src *s, int64_t r, int j) {
+  return pt_at(s->base, s->type, (s->row ? s->row[r] : r) * s->ld + j);
+}
+
+/* Columns j .. j + n - 1 of so many vectors: n at most what they have. b: NULL for sums. */
+PT_INLINE void some_sums(int64_t rows, const struct pt_src *a, const struct pt_src *b, int j,
+                         int n, float *sum, const int vectors) {
   pt_v acc[MANY];
   PT_UNROLL for (int v = 0; v < vectors; v++) acc[v] =
       pt_vload_n(sum + j + v * PT_VW, n - v * PT_VW);
   for (int64_t r = 0; r < rows; r++) {
-    const void *row = pt_at(a->base, a->type, (a->row ? a->row[r] : r) * a->ld + j);
-    PT_UNROLL for (int v = 0; v < vectors; v++) acc[v] =
-        pt_vadd(acc[v], numbers(row, a->type, v * PT_VW, n - v * PT_VW));
+    const void *ra = row_at(a, r, j), *rb = b ? row_at(b, r, j) : NULL;
+    PT_UNROLL for (int v = 0; v < vectors; v++) {
+      const pt_v x = numbers(ra, a->type, v * PT_VW, n - v * PT_VW);
+      acc[v] = b ? pt_vfma(x, numbers(rb, b->type, v * PT_VW, n - v * PT_VW), acc[v])
+                 : pt_vadd(acc[v], x);
+    }
   }
   PT_UNROLL for (int v = 0; v < vectors; v++)
       pt_vstore_n(sum + j + v * PT_VW, acc[v], n - v * PT_VW);
 }
 
-void PT_FN(pt_column_sums)(int64_t rows, struct pt_src a, int m, float *sum) {
+PT_INLINE void all_sums(int64_t rows, const struct pt_src *a, const struct pt_src *b, int m,
+                        float *sum) {
   int j = 0;
   for (; j + MANY * PT_VW <= m; j += MANY * PT_VW)
-    some_sums(rows, &a, j, MANY * PT_VW, sum, MANY);
-  for (; j < m; j += PT_VW) some_sums(rows, &a, j, m - j < PT_VW ? m - j : PT_VW, sum, 1);
+    some_sums(rows, a, b, j, MANY * PT_VW, sum, MANY);
+  for (; j < m; j += PT_VW) some_sums(rows, a, b, j, m - j < PT_VW ? m - j : PT_VW, sum, 1);
+}
+
+void PT_FN(pt_column_sums)(int64_t rows, struct pt_src a, int m, float *sum) {
+  all_sums(rows, &a, NULL, m, sum);
+}
+
+void PT_FN(pt_column_dots)(int64_t rows, struct pt_src a, struct pt_src b, int m, float *sum) {
+  all_sums(rows, &a, &b, m, sum);
 }

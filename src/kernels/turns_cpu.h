@@ -7,8 +7,8 @@
  *      its scratch what the sums need, and writes results that are a row's own (dx);
  *   2. barrier;
  *   3. add(op, turn): every thread adds ALL tiles of the turn, in order, to its share of every
- *      sum: pt_turn_outer for a product, pt_turn_sums for sums of columns, pt_turn_share for
- *      anything else;
+ *      sum: pt_turn_outer for a product, pt_turn_sums and pt_turn_dots for sums of
+ *      columns, pt_turn_share for anything else;
  *   4. barrier, next turn.
  *
  * A number of a sum is so one chain through all rows in ascending order. Sums start from what
@@ -88,6 +88,16 @@ PT_INLINE void pt_turn_sums(const struct pt_turn *t, int64_t rows, struct pt_src
   pt_turn_share(t, m, PT_PANEL, &begin, &end);
   a.base = pt_at(a.base, a.type, begin);
   PT_FN(pt_column_sums)(rows, a, end - begin, sum + begin);
+}
+
+/* The calling thread's share of sum[j] += the sum over rows of A[r, j] B[r, j]. */
+PT_INLINE void pt_turn_dots(const struct pt_turn *t, int64_t rows, struct pt_src a,
+                            struct pt_src b, int m, float *sum) {
+  int begin, end;
+  pt_turn_share(t, m, PT_PANEL, &begin, &end);
+  a.base = pt_at(a.base, a.type, begin);
+  b.base = pt_at(b.base, b.type, begin);
+  PT_FN(pt_column_dots)(rows, a, b, end - begin, sum + begin);
 }
 
 typedef void pt_turn_work(const void *op, int64_t first, int64_t count, char *scratch);

@@ -20,6 +20,7 @@
 #define DECLARE(v)                                                                      \
   void pt_outer_##v(int64_t, struct pt_src, struct pt_src, int, int, float *, int64_t); \
   void pt_column_sums_##v(int64_t, struct pt_src, int, float *);                        \
+  void pt_column_dots_##v(int64_t, struct pt_src, struct pt_src, int, float *);         \
   void pt_gemm_##v(int64_t, struct pt_src, const struct pt_mat *, struct pt_dst,        \
                    enum pt_gemm_init, const float *);
 DECLARE(generic)
@@ -33,15 +34,16 @@ static const struct version {
   const char *name;
   void (*outer)(int64_t, struct pt_src, struct pt_src, int, int, float *, int64_t);
   void (*sums)(int64_t, struct pt_src, int, float *);
+  void (*dots)(int64_t, struct pt_src, struct pt_src, int, float *);
   void (*gemm)(int64_t, struct pt_src, const struct pt_mat *, struct pt_dst, enum pt_gemm_init,
                const float *);
   bool fused; /* one rounding per multiply-add */
 } versions[] = {
-    {"generic", pt_outer_generic, pt_column_sums_generic, pt_gemm_generic, false},
+#define VERSION(v, fused) \
+  {#v, pt_outer_##v, pt_column_sums_##v, pt_column_dots_##v, pt_gemm_##v, fused},
+    VERSION(generic, false)
 #if defined(__x86_64__)
-    {"avx2", pt_outer_avx2, pt_column_sums_avx2, pt_gemm_avx2, true},
-    {"avx512", pt_outer_avx512, pt_column_sums_avx512, pt_gemm_avx512, true},
-    {"avx512bf16", pt_outer_avx512bf16, pt_column_sums_avx512bf16, pt_gemm_avx512bf16, true},
+        VERSION(avx2, true) VERSION(avx512, true) VERSION(avx512bf16, true)
 #endif
 };
 
@@ -135,6 +137,23 @@ static void test_chain(void **state) {
       }
 }
 
+static void check_sums(const struct version *v, struct pt_src a, struct pt_src b, int rows,
+                       int m) {
+  float sum[132], dot[132], want[132], want_dot[132];
+  for (int j = 0; j < 132; j++) sum[j] = dot[j] = want[j] = want_dot[j] = made_float();
+  for (int j = 0; j < m; j++)
+    for (int r = 0; r < rows; r++) {
+      const float x = number(&a, r, j), y = number(&b, r, j);
+      volatile float product = x * y;
+      want[j] += x;
+      want_dot[j] = v->fused ? fmaf(x, y, want_dot[j]) : want_dot[j] + product;
+    }
+  v->sums(rows, a, m, sum);
+  v->dots(rows, a, b, m, dot);
+  assert_memory_equal(want, sum, sizeof sum);
+  assert_memory_equal(want_dot, dot, sizeof dot);
+}
+
 static void test_sums(void **state) {
   (void)state;
   static const int width[] = {1, 15, 16, 67, 131};
@@ -143,12 +162,9 @@ static void test_sums(void **state) {
       const int m = width[i % 5], rows = 37 * i % 150;
       int32_t row[150];
       struct pt_src a = side(rows, m, i % 3, i % 2 ? PT_BF16 : PT_F32, i % 4 > 1, row);
-      float sum[132], want[132];
-      for (int j = 0; j < 132; j++) sum[j] = want[j] = made_float();
-      for (int j = 0; j < m; j++)
-        for (int r = 0; r < rows; r++) want[j] += number(&a, r, j);
-      versions[v].sums(rows, a, m, sum);
-      assert_memory_equal(want, sum, sizeof sum);
+      struct pt_src b = side(rows, m, i % 2, i % 3 ? PT_BF16 : PT_F32, i % 4 > 1, row);
+      check_sums(&versions[v], a, b, rows, m);
+      free((void *)(uintptr_t)b.base);
       free((void *)(uintptr_t)a.base);
     }
 }
