@@ -6,7 +6,6 @@
 #include <math.h>
 #include <omp.h>
 
-#include "drop.h"
 #include "feature.h"
 #include "kernels.h"
 #include "vec.h"
@@ -308,13 +307,6 @@ PT_INLINE void pt_layernorm_grad_row(float *dx, const float *dy, const float *ha
     d = pt_vsub(pt_vsub(d, mean), pt_vmul(pt_vload_n(hat + i, n), along));
     pt_vstore_n(dx + i, pt_vmul(d, pt_vset1(inv)), n);
   }
-}
-
-/* Row r of a branch's output, or of its gradient, times what drop.h scales it by. */
-PT_INLINE void pt_drop_row(float *row, int64_t r, int c, const struct pt_drop *d) {
-  if (d->path <= 0.0f && d->proj <= 0.0f) return;
-  const float path = pt_drop_path(d, r);
-  for (int i = 0; i < c; i++) row[i] *= path * pt_drop_proj(d, r, c, i);
 }
 
 #endif
