@@ -5,22 +5,7 @@
 #include <string.h>
 
 #include "compat.h"
-#include "philox.h"
-
-/* ---- shuffled orders ---- */
-
-/* One permutation of the orders a stage, as Pointcept's torch.randperm after serialization
- * and after every pooling; Fisher-Yates with Philox. */
-static void draw_perms(const struct pt_ptv3 *cfg, uint64_t seed, int *perm) {
-  for (int s = 0; s < cfg->stages; s++) {
-    int *p = perm + s * cfg->orders;
-    for (int i = 0; i < cfg->orders; i++) {
-      uint64_t j = pt_philox_below(seed, (uint64_t)s, (uint64_t)i, (uint64_t)i + 1);
-      p[i] = p[j];
-      p[j] = i;
-    }
-  }
-}
+#include "shuffle.h"
 
 /* ---- from logits to answers ---- */
 
@@ -110,7 +95,7 @@ int pt_predict_cloud(struct pt_env *env, const struct pt_model *model, struct pt
   struct pt_batch batch = {s.n, s.grid_coord, s.feat, 1, offset};
   struct pt_forward opt = {.seconds = p->seconds, .need = p->need};
   if (p->shuffle_orders) {
-    draw_perms(&model->cfg, p->shuffle_seed, perm);
+    pt_shuffle_orders(model->cfg.stages, model->cfg.orders, p->shuffle_seed, perm);
     opt.perm = perm;
   }
   struct pt_model used = *model;
