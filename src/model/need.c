@@ -46,6 +46,10 @@ static double work_of(const struct pt_step *s) {
       const struct pt_head *a = &s->a.head;
       return 2 * (double)a->n * a->w.k * a->w.n;
     }
+    case PT_OP_linear_grad: {
+      const struct pt_linear_grad *a = &s->a.linear_grad;
+      return (a->dx ? 4 : 2) * (double)a->n * a->in * a->c;
+    }
     case PT_OPS: break;
   }
   return 0;

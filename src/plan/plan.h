@@ -19,6 +19,7 @@
 #include "env.h"
 #include "head.h"
 #include "kernels.h"
+#include "linear_grad.h"
 #include "mlp.h"
 #include "pool.h"
 #include "unpool.h"

@@ -71,6 +71,7 @@ void *make_in(struct problem *p, int64_t count, int64_t size);
 float *make_floats(struct problem *p, int64_t count, float centre, float range);
 /* Outputs; in-place ones get numbers uniform in [-range, range]. */
 float *make_out(struct problem *p, int64_t count);
+float *make_inout(struct problem *p, int64_t count, float range);
 /* The same for features: p->type. */
 void *make_features(struct problem *p, int64_t count, float centre, float range);
 void *make_features_out(struct problem *p, int64_t count);

@@ -73,12 +73,20 @@ void *make_features_out(struct problem *p, int64_t count) {
   return b->data;
 }
 
-void *make_features_inout(struct problem *p, int64_t count, float range) {
-  struct data_block *b = add(p, BLOCK_INOUT, count, pt_feature_bytes(p->type));
-  b->type = p->type;
+static char *inout(struct problem *p, int64_t count, float range, enum pt_dtype type) {
+  struct data_block *b = add(p, BLOCK_INOUT, count, pt_feature_bytes(type));
+  b->type = type;
   b->before = check_alloc(b->bytes);
-  for (int64_t i = 0; i < count; i++) pt_put(b->before, p->type, i, draw_float(p, range));
+  for (int64_t i = 0; i < count; i++) pt_put(b->before, type, i, draw_float(p, range));
   return b->data;
+}
+
+float *make_inout(struct problem *p, int64_t count, float range) {
+  return (float *)(void *)inout(p, count, range, PT_F32);
+}
+
+void *make_features_inout(struct problem *p, int64_t count, float range) {
+  return inout(p, count, range, p->type);
 }
 
 static struct pt_mat mats(struct problem *p, int count, int k, int n, double fan,
