@@ -47,6 +47,21 @@ void pt_map_close(struct pt_map *map) {
   *map = (struct pt_map){0};
 }
 
+void pt_map_drop(const struct pt_map *map, const uint8_t *from, const uint8_t *to) {
+#ifdef MADV_DONTNEED
+  const uint8_t *end = map->data + map->size;
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  if (map->size <= 0 || from < map->data || to <= from || to > end) return;
+  /* The page in front is shared with what was dropped before; the one behind is still to be
+   * read, but at the end of the file. */
+  uintptr_t first = (uintptr_t)from & ~(uintptr_t)(page - 1), last = (uintptr_t)to;
+  if (to < end) last &= ~(uintptr_t)(page - 1);
+  if (last > first) madvise((void *)first, (size_t)(last - first), MADV_DONTNEED);
+#else
+  (void)map, (void)from, (void)to;
+#endif
+}
+
 struct pt_cursor pt_cursor_of(const struct pt_map *map) {
   return (struct pt_cursor){map->data, map->size, 0, map->path};
 }

@@ -21,6 +21,10 @@ struct pt_map {
 int pt_map_open(struct pt_map *map, const char *path, struct ptv3_error *err);
 void pt_map_close(struct pt_map *map); /* a zeroed map is allowed */
 
+/* Gives the pages within [from, to) back to the system, so that a file larger than memory can
+ * be read from one end to the other; they may be read again. */
+void pt_map_drop(const struct pt_map *map, const uint8_t *from, const uint8_t *to);
+
 /* A position in a block of bytes with a name for messages. Reads past the end fail with
  * PTV3_FORMAT and the offset; nothing is read beyond size. */
 struct pt_cursor {

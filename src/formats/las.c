@@ -250,11 +250,15 @@ int pt_las_extras(struct pt_env *env, struct pt_cursor *c, const struct pt_las_h
 
 /* ---- points into columns ---- */
 
-struct job {
-  struct pt_las_field *field; /* [count]: one a column of the table, in its order */
+struct pt_las_reader {
+  struct pt_env *env;
+  struct pt_map map; /* of pt_las_open; empty where the caller has the bytes */
+  struct pt_cursor c;
+  struct pt_las_header h;
+  struct pt_las_field *field; /* [count]: one a column of a table, in its order */
   int64_t count, capacity;
-  struct pt_table *t;
-  int64_t record;
+  struct pt_laz *zip; /* LAZ: open, and `next` points are behind it; NULL else */
+  int64_t next;
 };
 
 static bool wanted(const struct pt_las_select *s, const char *name) {
@@ -264,114 +268,170 @@ static bool wanted(const struct pt_las_select *s, const char *name) {
   return false;
 }
 
-static int add_column(struct pt_env *env, struct job *job, const struct pt_las_select *select,
-                      const struct pt_las_field *f, struct ptv3_error *err) {
+static int add_field(struct pt_las_reader *r, const struct pt_las_select *select,
+                     const struct pt_las_field *f, struct ptv3_error *err) {
   if (!wanted(select, f->name)) return PTV3_OK;
-  struct ptv3_error e = {0};
-  if (pt_grow(&env->mem, &job->field, &job->capacity, job->count + 1, sizeof *f, PT_MEM_OTHER,
-              &e) == PTV3_OK &&
-      pt_table_add(job->t, f->name, f->type, f->width, &e))
-    job->field[job->count++] = *f;
-  if (e.status && err) *err = e;
-  return e.status;
+  int status = pt_grow(&r->env->mem, &r->field, &r->capacity, r->count + 1, sizeof *f,
+                       PT_MEM_OTHER, err);
+  if (!status) r->field[r->count++] = *f;
+  return status;
 }
 
-static int add_columns(struct pt_env *env, struct pt_cursor *c, const struct pt_las_header *h,
-                       const struct pt_las_select *select, struct job *job,
-                       struct ptv3_error *err) {
+static int add_fields(struct pt_las_reader *r, const struct pt_las_select *select,
+                      struct ptv3_error *err) {
   struct pt_las_field f;
   int status;
-  for (int i = 0; pt_las_standard_field(h, i, &f); i++)
-    if (f.name[0] && (status = add_column(env, job, select, &f, err))) return status;
+  for (int i = 0; pt_las_standard_field(&r->h, i, &f); i++)
+    if (f.name[0] && (status = add_field(r, select, &f, err))) return status;
   struct pt_las_extra *extra;
   int count;
-  status = pt_las_extras(env, c, h, &extra, &count, NULL, err);
+  status = pt_las_extras(r->env, &r->c, &r->h, &extra, &count, NULL, err);
   for (int i = 0; i < count && !status; i++) {
     pt_las_extra_field(&extra[i], &f);
-    status = add_column(env, job, select, &f, err);
+    status = add_field(r, select, &f, err);
   }
-  pt_free(&env->mem, extra);
+  pt_free(&r->env->mem, extra);
   return status;
 }
 
 /* Records [count] of the file into rows first.. of every column. */
-static void fill(const struct job *job, const uint8_t *records, int64_t first, int64_t count) {
-  for (int64_t i = 0; i < job->count; i++) {
-    const struct pt_column *col = &job->t->col[i];
+static void fill(const struct pt_las_reader *r, const struct pt_table *t,
+                 const uint8_t *records, int64_t first, int64_t count) {
+  for (int64_t i = 0; i < r->count; i++) {
+    const struct pt_column *col = &t->col[i];
     int64_t row = col->width * pt_dtype(col->type)->bytes;
-    pt_las_gather(&job->field[i], records, job->record, count, (char *)col->data + first * row);
+    pt_las_gather(&r->field[i], records, r->h.record, count, (char *)col->data + first * row);
   }
 }
 
-static int read_plain(struct pt_env *env, const struct job *job, const uint8_t *points,
-                      struct ptv3_error *err) {
-  int64_t n = job->t->n;
+/* Records [t->n] into the table. */
+static int read_plain(const struct pt_las_reader *r, const struct pt_table *t,
+                      const uint8_t *points, struct ptv3_error *err) {
+  struct pt_env *env = r->env;
+  int64_t n = t->n;
   for (int64_t start = 0; start < n; start += SUPERBLOCK) {
-    int status = pt_progress(env, "reading points", start, n, err);
+    int status = n < r->h.n ? PTV3_OK : pt_progress(env, "reading points", start, n, err);
     if (status) return status;
     int64_t blocks = pt_div_up(pt_min(SUPERBLOCK, n - start), BLOCK);
 #pragma omp parallel for num_threads(env->threads) schedule(static)
     for (int64_t b = 0; b < blocks; b++) {
       int64_t first = start + b * BLOCK;
-      fill(job, points + first * job->record, first, pt_min(BLOCK, n - first));
+      fill(r, t, points + first * r->h.record, first, pt_min(BLOCK, n - first));
     }
   }
   return PTV3_OK;
 }
 
-static int read_laz(struct pt_env *env, const struct job *job, const struct pt_las_header *h,
-                    const char *path, struct ptv3_error *err) {
-  struct ptv3_error e = {0};
-  struct pt_laz *z = NULL;
-  uint8_t *buffer = pt_alloc(&env->mem, BLOCK, h->record, PT_MEM_OTHER, &e);
-  if (buffer) pt_laz_reader(&env->mem, path, h, &z, &e);
-  for (int64_t first = 0; first < h->n && !e.status; first += BLOCK) {
-    int64_t count = pt_min(BLOCK, h->n - first);
-    if (first % SUPERBLOCK == 0) pt_progress(env, "reading points", first, h->n, &e);
-    if (!e.status && pt_laz_read(z, buffer, count, &e) == PTV3_OK)
-      fill(job, buffer, first, count);
+/* Where the compressed points are not at `first`, they are started again and passed over. */
+static int go_to(struct pt_las_reader *r, int64_t first, uint8_t *buffer,
+                 struct ptv3_error *err) {
+  if (!r->zip || first < r->next) {
+    pt_laz_close(r->zip);
+    r->zip = NULL;
+    r->next = 0;
+    int status = pt_laz_reader(&r->env->mem, r->c.name, &r->h, &r->zip, err);
+    if (status) return status;
   }
-  pt_laz_close(z);
-  pt_free(&env->mem, buffer);
+  while (r->next < first) {
+    int64_t count = pt_min(BLOCK, first - r->next);
+    int status = pt_laz_read(r->zip, buffer, count, err);
+    if (status) return status;
+    r->next += count;
+  }
+  return PTV3_OK;
+}
+
+static int read_laz(struct pt_las_reader *r, const struct pt_table *t, int64_t first,
+                    struct ptv3_error *err) {
+  struct ptv3_error e = {0};
+  uint8_t *buffer = pt_alloc(&r->env->mem, BLOCK, r->h.record, PT_MEM_OTHER, &e);
+  if (buffer) go_to(r, first, buffer, &e);
+  for (int64_t i = 0; i < t->n && !e.status; i += BLOCK) {
+    int64_t count = pt_min(BLOCK, t->n - i);
+    if (i % SUPERBLOCK == 0 && t->n == r->h.n)
+      pt_progress(r->env, "reading points", i, t->n, &e);
+    if (e.status || pt_laz_read(r->zip, buffer, count, &e)) break;
+    r->next += count;
+    fill(r, t, buffer, i, count);
+  }
+  pt_free(&r->env->mem, buffer);
   if (e.status && err) *err = e;
   return e.status;
 }
 
-/* path: where LASzip can open it, NULL when there is none. */
-static int read_all(struct pt_env *env, struct pt_cursor *c, const char *path,
-                    const struct pt_las_select *select, struct pt_table *t,
-                    struct ptv3_error *err) {
-  struct pt_las_header h;
-  struct job job = {.t = t};
-  *t = (struct pt_table){0};
-  int status = pt_las_parse(c, &h, err);
-  if (status) return status;
-  if (h.compressed && !path)
-    return pt_fail(err, PTV3_UNSUPPORTED, "'%s': LAZ can be read from a file only", c->name);
-  pt_table_init(t, &env->mem, h.n);
-  job.record = h.record;
-  status = add_columns(env, c, &h, select, &job, err);
-  if (!status)
-    status = h.compressed ? read_laz(env, &job, &h, path, err)
-                          : read_plain(env, &job, c->data + h.points_at, err);
-  pt_free(&env->mem, job.field);
-  if (status) pt_table_free(t);
-  return status;
+int pt_las_take(struct pt_las_reader *r, int64_t first, int64_t count, struct pt_table *t,
+                struct ptv3_error *err) {
+  struct ptv3_error e = {0};
+  pt_table_init(t, &r->env->mem, count);
+  for (int64_t i = 0; i < r->count && !e.status; i++)
+    pt_table_add(t, r->field[i].name, r->field[i].type, r->field[i].width, &e);
+  if (!e.status && r->h.compressed) {
+    read_laz(r, t, first, &e);
+  } else if (!e.status) {
+    const uint8_t *points = r->c.data + r->h.points_at + first * r->h.record;
+    read_plain(r, t, points, &e);
+    pt_map_drop(&r->map, points, points + count * r->h.record);
+  }
+  if (!e.status) return PTV3_OK;
+  pt_table_free(t);
+  if (err) *err = e;
+  return e.status;
+}
+
+int64_t pt_las_count(const struct pt_las_reader *r) { return r->h.n; }
+
+static void release(struct pt_las_reader *r) {
+  pt_laz_close(r->zip);
+  pt_free(&r->env->mem, r->field);
+  pt_map_close(&r->map);
+}
+
+void pt_las_close(struct pt_las_reader *r) {
+  if (!r) return;
+  release(r);
+  pt_free(&r->env->mem, r);
+}
+
+int pt_las_open(struct pt_env *env, const char *path, const struct pt_las_select *select,
+                struct pt_las_reader **out, struct ptv3_error *err) {
+  struct ptv3_error e = {0};
+  struct pt_las_reader *r = pt_zalloc(&env->mem, 1, sizeof *r, PT_MEM_OTHER, &e);
+  *out = NULL;
+  if (r) {
+    r->env = env;
+    if (pt_map_open(&r->map, path, &e) == PTV3_OK) {
+      r->c = pt_cursor_of(&r->map);
+      if (pt_las_parse(&r->c, &r->h, &e) == PTV3_OK) add_fields(r, select, &e);
+    }
+  }
+  if (!e.status) {
+    *out = r;
+    return PTV3_OK;
+  }
+  pt_las_close(r);
+  if (err) *err = e;
+  return e.status;
 }
 
 int pt_las_read(struct pt_env *env, struct pt_cursor *c, const struct pt_las_select *select,
                 struct pt_table *t, struct ptv3_error *err) {
-  return read_all(env, c, NULL, select, t, err);
+  struct pt_las_reader r = {.env = env, .c = *c};
+  *t = (struct pt_table){0};
+  int status = pt_las_parse(&r.c, &r.h, err);
+  if (!status && r.h.compressed)
+    status = pt_fail(err, PTV3_UNSUPPORTED, "'%s': LAZ can be read from a file only", c->name);
+  if (!status) status = add_fields(&r, select, err);
+  if (!status) status = pt_las_take(&r, 0, r.h.n, t, err);
+  release(&r);
+  return status;
 }
 
 int pt_las_read_file(struct pt_env *env, const char *path, const struct pt_las_select *select,
                      struct pt_table *t, struct ptv3_error *err) {
-  struct pt_map map;
+  struct pt_las_reader *r;
   *t = (struct pt_table){0};
-  int status = pt_map_open(&map, path, err);
-  if (status) return status;
-  struct pt_cursor c = pt_cursor_of(&map);
-  status = read_all(env, &c, path, select, t, err);
-  pt_map_close(&map);
+  int status = pt_las_open(env, path, select, &r, err);
+  if (!status) status = pt_las_take(r, 0, r->h.n, t, err);
+  pt_las_close(r);
   return status;
 }

@@ -86,6 +86,19 @@ int pt_las_read(struct pt_env *env, struct pt_cursor *c, const struct pt_las_sel
 int pt_las_read_file(struct pt_env *env, const char *path, const struct pt_las_select *select,
                      struct pt_table *t, struct ptv3_error *err);
 
+/* The same a range of points at a time. Compressed points are read in their order: a range
+ * before the last one starts again at the first. What was read of a LAS file no longer counts
+ * as memory in use. path stays alive as long as the reader; _close allows NULL. */
+struct pt_las_reader;
+int pt_las_open(struct pt_env *env, const char *path, const struct pt_las_select *select,
+                struct pt_las_reader **out, struct ptv3_error *err);
+int64_t pt_las_count(const struct pt_las_reader *r); /* points of the file */
+
+/* Points first .. first + count - 1, which are in the file, to a new table. */
+int pt_las_take(struct pt_las_reader *r, int64_t first, int64_t count, struct pt_table *t,
+                struct ptv3_error *err);
+void pt_las_close(struct pt_las_reader *r);
+
 /* Bytes of a point of format 0 to 10 without extra bytes. */
 int64_t pt_las_record_size(int format);
 

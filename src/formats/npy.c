@@ -321,6 +321,20 @@ int pt_npy_column(struct pt_table *t, const char *name, const struct pt_npy *a,
   return e.status;
 }
 
+int pt_npy_column_part(struct pt_table *t, const char *name, const struct pt_npy *a,
+                       int64_t first, struct ptv3_error *err) {
+  int64_t width = a->ndim == 2 ? a->shape[1] : 1, bytes = pt_dtype(a->type)->bytes;
+  struct ptv3_error e = {0};
+  struct pt_column *c = pt_table_add(t, name, a->type, (int)width, &e);
+  if (c) {
+    memcpy(c->data, a->data + first * width * bytes, (size_t)(t->n * width * bytes));
+    if (a->swapped) swap(c->data, t->n * width, (int)bytes);
+  } else if (err) {
+    *err = e;
+  }
+  return e.status;
+}
+
 int pt_npy_table(struct pt_mem *mem, struct pt_cursor *c, const char *name, struct pt_table *t,
                  struct ptv3_error *err) {
   struct pt_npy a;
@@ -347,13 +361,21 @@ static void shape_text(char *out, size_t size, int ndim, const int64_t *shape) {
   snprintf(out + n, size - n, ")");
 }
 
-int pt_npy_write(struct pt_mem *mem, const char *path, enum pt_dtype type, int ndim,
-                 const int64_t *shape, const void *data, struct ptv3_error *err) {
+/* Bytes of the data; false where they overflow or the shape is not one. */
+static bool data_bytes(enum pt_dtype type, int ndim, const int64_t *shape, int64_t *bytes) {
+  bool fits = ndim >= 0 && ndim <= PT_NPY_DIMS;
+  *bytes = pt_dtype(type)->bytes;
+  for (int i = 0; i < ndim && fits; i++) fits = pt_mul(*bytes, shape[i], bytes);
+  return fits;
+}
+
+int pt_npy_begin(struct pt_out *out, struct pt_mem *mem, const char *path, enum pt_dtype type,
+                 int ndim, const int64_t *shape, struct ptv3_error *err) {
   const struct pt_dtype_info *info = pt_dtype(type);
   char tuple[PT_NPY_DIMS * 22 + 4], head[1024];
-  int64_t bytes = info->bytes;
-  bool fits = ndim >= 0 && ndim <= PT_NPY_DIMS;
-  for (int i = 0; i < ndim && fits; i++) fits = pt_mul(bytes, shape[i], &bytes);
+  int64_t bytes;
+  bool fits = data_bytes(type, ndim, shape, &bytes);
+  *out = (struct pt_out){0};
   if (!fits || !info->numpy[0])
     return pt_fail(err, PTV3_INVALID, "cannot write '%s': %s", path,
                    fits ? "NumPy has no such type" : "the shape is not one");
@@ -368,10 +390,17 @@ int pt_npy_write(struct pt_mem *mem, const char *path, enum pt_dtype type, int n
   head[total - 1] = '\n';
   memcpy(head, "\x93NUMPY\1\0", 8);
   pt_put16((uint8_t *)head + 8, (uint16_t)(total - 10));
+  int status = pt_out_open(out, mem, path, err);
+  if (!status) pt_write(out, head, total);
+  return status;
+}
+
+int pt_npy_write(struct pt_mem *mem, const char *path, enum pt_dtype type, int ndim,
+                 const int64_t *shape, const void *data, struct ptv3_error *err) {
   struct pt_out out;
-  int status = pt_out_open(&out, mem, path, err);
+  int64_t bytes;
+  int status = pt_npy_begin(&out, mem, path, type, ndim, shape, err);
   if (status) return status;
-  pt_write(&out, head, total);
-  pt_write(&out, data, bytes);
+  if (data_bytes(type, ndim, shape, &bytes)) pt_write(&out, data, bytes);
   return pt_out_commit(&out, err);
 }

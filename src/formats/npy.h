@@ -61,6 +61,11 @@ int pt_npy_read(struct pt_mem *mem, const char *path, enum pt_memcat cat,
 int pt_npy_column(struct pt_table *t, const char *name, const struct pt_npy *a,
                   const char *file, struct ptv3_error *err);
 
+/* The same of rows first .. first + t->n - 1, which are there, of an array that has them
+ * side by side (C order). */
+int pt_npy_column_part(struct pt_table *t, const char *name, const struct pt_npy *a,
+                       int64_t first, struct ptv3_error *err);
+
 /* A table of one column from the bytes at the cursor. On failure the table is empty. */
 int pt_npy_table(struct pt_mem *mem, struct pt_cursor *c, const char *name, struct pt_table *t,
                  struct ptv3_error *err);
@@ -69,5 +74,9 @@ int pt_npy_table(struct pt_mem *mem, struct pt_cursor *c, const char *name, stru
  * data is [product of shape]. */
 int pt_npy_write(struct pt_mem *mem, const char *path, enum pt_dtype type, int ndim,
                  const int64_t *shape, const void *data, struct ptv3_error *err);
+
+/* The same with the data still to come, through pt_write: opens out and writes the header. */
+int pt_npy_begin(struct pt_out *out, struct pt_mem *mem, const char *path, enum pt_dtype type,
+                 int ndim, const int64_t *shape, struct ptv3_error *err);
 
 #endif

@@ -396,6 +396,66 @@ int pt_ply_read(struct pt_env *env, struct pt_cursor *c, struct pt_table *t,
   return status;
 }
 
+/* ---- a range of rows ---- */
+
+int pt_ply_find(struct pt_env *env, struct pt_cursor *c, struct pt_ply_rows *r,
+                struct ptv3_error *err) {
+  struct header h = {.mem = &env->mem};
+  const struct element *e = NULL;
+  bool fixed = true;
+  *r = (struct pt_ply_rows){0};
+  int status = read_header(&h, c, err);
+  if (!status) status = find_vertices(&h, c, &e, err);
+  if (!status) r->stride = row_bytes(&h, e, &fixed);
+  if (!status && (h.encoding == ASCII || !fixed))
+    status = pt_fail(err, PTV3_UNSUPPORTED, "'%s' is a PLY file %s", c->name,
+                     fixed ? "in ascii" : "whose vertices have lists");
+  if (!status) {
+    struct element none = *e; /* checks the count as for all rows, makes columns of none */
+    struct pt_cursor here = *c;
+    int64_t bytes;
+    if (!pt_mul(e->rows, r->stride, &bytes) || bytes > pt_left(c)) {
+      status = too_many(c, e, err);
+    } else {
+      none.rows = 0;
+      status = add_columns(env, &h, &none, &here, &r->columns, err);
+    }
+  }
+  if (!status) {
+    r->n = e->rows;
+    r->data = c->data + c->pos;
+    r->swapped = (h.encoding == BIG) != host_big();
+  } else {
+    pt_table_free(&r->columns);
+  }
+  pt_free(&env->mem, h.element);
+  pt_free(&env->mem, h.property);
+  return status;
+}
+
+int pt_ply_take(struct pt_env *env, const struct pt_ply_rows *r, int64_t first, int64_t count,
+                struct pt_table *t, struct ptv3_error *err) {
+  struct ptv3_error e = {0};
+  int64_t offset = 0;
+  pt_table_init(t, &env->mem, count);
+  struct pt_field *f = pt_alloc(&env->mem, r->columns.count, sizeof *f, PT_MEM_OTHER, &e);
+  for (int i = 0; f && i < r->columns.count && !e.status; i++) {
+    const struct pt_column *from = &r->columns.col[i];
+    struct pt_column *to = pt_table_add(t, from->name, from->type, 1, &e);
+    if (!to) break;
+    f[i] = (struct pt_field){offset, (int)pt_dtype(from->type)->bytes, 1, to->data};
+    offset += f[i].bytes;
+  }
+  if (!e.status)
+    pt_rows_read(env, r->data + first * r->stride, count, r->stride, f, t->count, r->swapped,
+                 &e);
+  pt_free(&env->mem, f);
+  if (!e.status) return PTV3_OK;
+  pt_table_free(t);
+  if (err) *err = e;
+  return e.status;
+}
+
 /* ---- out ---- */
 
 /* The type a column is written with. */
@@ -434,9 +494,8 @@ static int check_column(const struct pt_column *c, int64_t n, const char *path,
   return PTV3_OK;
 }
 
-static void write_header(struct pt_out *out, const struct pt_table *t) {
-  pt_writef(out, "ply\nformat binary_little_endian 1.0\nelement vertex %lld\n",
-            (long long)t->n);
+static void write_header(struct pt_out *out, int64_t n, const struct pt_table *t) {
+  pt_writef(out, "ply\nformat binary_little_endian 1.0\nelement vertex %lld\n", (long long)n);
   for (int i = 0; i < t->count; i++) {
     const struct pt_column *c = &t->col[i];
     const char *type = type_name(written(c->type));
@@ -498,30 +557,55 @@ static void pack(const struct pt_table *t, int64_t first, int64_t n, int64_t str
   }
 }
 
+int pt_ply_begin(struct pt_ply_writer *w, struct pt_mem *mem, const char *path, int64_t n,
+                 const struct pt_table *columns, struct ptv3_error *err) {
+  *w = (struct pt_ply_writer){.mem = mem};
+  for (int i = 0; i < columns->count; i++)
+    w->stride += pt_dtype(written(columns->col[i].type))->bytes * columns->col[i].width;
+  w->block = pt_max(65536 / pt_max(w->stride, 1), 1);
+  struct ptv3_error e = {0};
+  w->buf = pt_alloc(mem, w->block, w->stride, PT_MEM_OTHER, &e);
+  if (w->buf && pt_out_open(&w->out, mem, path, &e) == PTV3_OK) {
+    write_header(&w->out, n, columns);
+    return PTV3_OK;
+  }
+  if (err) *err = e;
+  return e.status;
+}
+
+int pt_ply_put(struct pt_ply_writer *w, const struct pt_table *t, struct ptv3_error *err) {
+  for (int i = 0; i < t->count; i++) {
+    int status = check_column(&t->col[i], t->n, w->out.path, err);
+    if (status) return status;
+  }
+  for (int64_t i = 0; i < t->n; i += w->block) {
+    int64_t n = pt_min(w->block, t->n - i);
+    pack(t, i, n, w->stride, w->buf);
+    pt_write(&w->out, w->buf, n * w->stride);
+  }
+  return PTV3_OK;
+}
+
+int pt_ply_end(struct pt_ply_writer *w, bool ok, struct ptv3_error *err) {
+  int status = PTV3_OK;
+  if (ok)
+    status = pt_out_commit(&w->out, err);
+  else
+    pt_out_abort(&w->out);
+  pt_free(w->mem, w->buf);
+  w->buf = NULL;
+  return status;
+}
+
 int pt_ply_write(struct pt_mem *mem, const char *path, const struct pt_table *t,
                  struct ptv3_error *err) {
-  struct ptv3_error e = {0};
-  struct pt_out out = {0};
-  uint8_t *buf = NULL;
-  int64_t stride = 0;
-  int status = PTV3_OK;
-  for (int i = 0; i < t->count && !status; i++) {
-    status = check_column(&t->col[i], t->n, path, err);
-    stride += pt_dtype(written(t->col[i].type))->bytes * t->col[i].width;
+  struct pt_ply_writer w;
+  for (int i = 0; i < t->count; i++) { /* before a file is there */
+    int status = check_column(&t->col[i], t->n, path, err);
+    if (status) return status;
   }
-  if (status) return status;
-  int64_t block = pt_max(65536 / pt_max(stride, 1), 1);
-  buf = pt_alloc(mem, block, stride, PT_MEM_OTHER, &e);
-  if (buf && pt_out_open(&out, mem, path, &e) == PTV3_OK) {
-    write_header(&out, t);
-    for (int64_t i = 0; i < t->n; i += block) {
-      int64_t n = pt_min(block, t->n - i);
-      pack(t, i, n, stride, buf);
-      pt_write(&out, buf, n * stride);
-    }
-    pt_out_commit(&out, &e);
-  }
-  pt_free(mem, buf);
-  if (e.status && err) *err = e;
-  return e.status;
+  int status = pt_ply_begin(&w, mem, path, t->n, t, err);
+  if (!status) status = pt_ply_put(&w, t, err);
+  int end = pt_ply_end(&w, !status, err);
+  return status ? status : end;
 }

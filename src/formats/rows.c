@@ -58,7 +58,7 @@ int pt_rows_read(struct pt_env *env, const uint8_t *src, int64_t n, int64_t stri
   int64_t block = pt_max(BLOCK_BYTES / pt_max(stride, 1), 16);
   int64_t group = pt_max(GROUP_BYTES / (block * pt_max(stride, 1)), 1) * block;
   for (int64_t first = 0; first < n; first += group) {
-    int status = pt_progress(env, "reading points", first, n, err);
+    int status = n > group ? pt_progress(env, "reading points", first, n, err) : PTV3_OK;
     if (status) return status;
     int64_t last = pt_min(n, first + group);
 #pragma omp parallel for schedule(dynamic) num_threads(env->threads) if (last - first > block)
