@@ -14,54 +14,27 @@ static bool is_float(enum pt_dtype t) {
   return t == PT_F32 || t == PT_F64 || t == PT_F16 || t == PT_BF16;
 }
 
-/* Clears keep where number k of the column is not finite as float32, which channels are in. */
-static void drop_not_finite(struct pt_clean *c, const struct pt_column *col, int k) {
+/* Clears keep where number k of the column is not finite as float32, which channels are in;
+ * c NULL: they are not counted. */
+static void drop_not_finite(struct pt_clean *c, const struct pt_clean_rows *r,
+                            const struct pt_column *col, int k, uint8_t *keep) {
   struct pt_axis axis = {col, k};
   if (!is_float(col->type)) return;
-  for (int64_t i = 0; i < c->n; i++) {
-    if (!c->keep[i] || isfinite((float)pt_axis_at(&axis, i))) continue;
-    c->keep[i] = 0;
-    if (!c->not_finite++ || i < c->first_not_finite) {
-      c->first_not_finite = i;
+  for (int64_t i = 0; i < r->n; i++) {
+    if (!keep[i] || isfinite((float)pt_axis_at(&axis, i))) continue;
+    keep[i] = 0;
+    if (c && (!c->not_finite++ || r->first + i < c->first_not_finite)) {
+      c->first_not_finite = r->first + i;
       snprintf(c->not_finite_channel, sizeof c->not_finite_channel, "%s", col->name);
     }
   }
 }
 
-static int by_value(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-/* Median, and the range of the middle 90 % (its ends rounded inwards), of one axis over an even
- * sample of the kept points. */
-static void spread(const struct pt_clean *c, const struct pt_axis *axis, double *sample,
-                   double *median, double *range) {
-  int64_t step = pt_div_up(c->n, SAMPLE), m = 0;
-  for (int64_t i = 0; i < c->n; i += step)
-    if (c->keep[i]) sample[m++] = pt_axis_at(axis, i);
-  *median = *range = 0;
-  if (!m) return;
-  qsort(sample, (size_t)m, sizeof *sample, by_value);
-  *median = sample[m / 2];
-  int64_t low = (int64_t)ceil(0.05 * (double)(m - 1)), high = (int64_t)(0.95 * (double)(m - 1));
-  if (high > low) *range = sample[high] - sample[low];
-}
-
-/* Smallest and largest of the kept points, and how many those are. */
-static void bounds(struct pt_clean *c, const struct pt_axis xyz[3]) {
-  c->kept = 0;
-  for (int64_t i = 0; i < c->n; i++) c->kept += c->keep[i];
-  for (int a = 0; a < 3; a++) {
-    c->min[a] = INFINITY;
-    c->max[a] = -INFINITY;
-    for (int64_t i = 0; i < c->n; i++) {
-      if (!c->keep[i]) continue;
-      double v = pt_axis_at(&xyz[a], i);
-      c->min[a] = v < c->min[a] ? v : c->min[a];
-      c->max[a] = v > c->max[a] ? v : c->max[a];
-    }
-  }
+static void mark_finite(struct pt_clean *c, const struct pt_clean_rows *r, uint8_t *keep) {
+  memset(keep, 1, (size_t)r->n);
+  for (int a = 0; a < 3; a++) drop_not_finite(c, r, r->xyz[a].col, r->xyz[a].k, keep);
+  for (int u = 0; u < r->n_used; u++)
+    for (int k = 0; k < r->used[u]->width; k++) drop_not_finite(c, r, r->used[u], k, keep);
 }
 
 static bool is_far(const struct pt_axis xyz[3], int64_t i, const double median[3],
@@ -71,83 +44,200 @@ static bool is_far(const struct pt_axis xyz[3], int64_t i, const double median[3
   return false;
 }
 
-/* Sets aside what lies farther than reach, unless that would be more than `most` points. */
-static void drop_far(struct pt_clean *c, const struct pt_axis xyz[3], const double median[3],
-                     double reach, int64_t most) {
-  int64_t count = 0, first = -1;
-  for (int64_t i = 0; i < c->n; i++)
-    if (c->keep[i] && is_far(xyz, i, median, reach) && !count++) first = i;
-  if (!count || count > most) return;
-  for (int64_t i = first; i < c->n; i++)
-    if (c->keep[i] && is_far(xyz, i, median, reach)) c->keep[i] = 0;
-  c->first_far = c->far ? pt_min(c->first_far, first) : first;
-  c->far += count;
+static void mark_near(const struct pt_clean *c, const struct pt_clean_rows *r, double reach,
+                      uint8_t *keep) {
+  for (int64_t i = 0; i < r->n && isfinite(reach); i++)
+    if (keep[i] && is_far(r->xyz, i, c->median, reach)) keep[i] = 0;
 }
 
-static int find_far(struct pt_clean *c, const struct pt_axis xyz[3], double grid_size,
-                    struct pt_mem *mem, struct ptv3_error *err) {
-  double median[3], range[3], size = 0;
-  double *sample = pt_alloc(mem, pt_min(c->n, SAMPLE), sizeof *sample, PT_MEM_CLOUD, err);
-  if (!sample) return err ? err->status : PTV3_NO_MEMORY;
-  for (int a = 0; a < 3; a++) {
-    spread(c, &xyz[a], sample, &median[a], &range[a]);
-    size = fmax(size, range[a]);
+void pt_clean_mark(const struct pt_clean *c, const struct pt_clean_rows *r, uint8_t *keep) {
+  mark_finite(NULL, r, keep);
+  mark_near(c, r, c->reach, keep);
+  mark_near(c, r, c->narrow, keep);
+}
+
+int pt_clean_begin(struct pt_clean *c, struct pt_mem *mem, const char *name, int64_t n,
+                   double grid_size, struct ptv3_error *err) {
+  *c = (struct pt_clean){.n = n,
+                         .mem = mem,
+                         .grid_size = grid_size,
+                         .reach = INFINITY,
+                         .narrow = INFINITY,
+                         .min = {INFINITY, INFINITY, INFINITY},
+                         .max = {-INFINITY, -INFINITY, -INFINITY}};
+  if (n < 1) return pt_fail(err, PTV3_DATA, "'%s' has no points", name);
+  c->sample = pt_alloc(mem, 3 * pt_min(n, SAMPLE), sizeof *c->sample, PT_MEM_CLOUD, err);
+  return c->sample ? PTV3_OK : err ? err->status : PTV3_NO_MEMORY;
+}
+
+/* An even sample of the kept points of the file. */
+static void take_sample(struct pt_clean *c, const struct pt_clean_rows *r,
+                        const uint8_t *keep) {
+  int64_t step = pt_div_up(c->n, SAMPLE), most = pt_min(c->n, SAMPLE);
+  for (int64_t i = pt_round_up(r->first, step) - r->first; i < r->n; i += step) {
+    if (!keep[i]) continue;
+    for (int a = 0; a < 3; a++) c->sample[a * most + c->samples] = pt_axis_at(&r->xyz[a], i);
+    c->samples++;
   }
-  pt_free(mem, sample);
-  if (size > 0) drop_far(c, xyz, median, 100 * size, c->n);
-  bounds(c, xyz);
+}
+
+/* Smallest and largest of the kept points, and how many those are. */
+static void take_bounds(struct pt_clean *c, const struct pt_clean_rows *r,
+                        const uint8_t *keep) {
+  for (int64_t i = 0; i < r->n; i++) c->kept += keep[i];
+  for (int a = 0; a < 3; a++) {
+    double lo = c->min[a], hi = c->max[a];
+    for (int64_t i = 0; i < r->n; i++) {
+      if (!keep[i]) continue;
+      double v = pt_axis_at(&r->xyz[a], i);
+      lo = v < lo ? v : lo;
+      hi = v > hi ? v : hi;
+    }
+    c->min[a] = lo;
+    c->max[a] = hi;
+  }
+}
+
+/* Clears keep of those farther off than reach, which this look is the first to tell. */
+static void take_far(struct pt_clean *c, const struct pt_clean_rows *r, double reach,
+                     uint8_t *keep) {
+  for (int64_t i = 0; i < r->n; i++) {
+    if (!keep[i] || !is_far(r->xyz, i, c->median, reach)) continue;
+    keep[i] = 0;
+    if (c->here++) continue;
+    c->here_first = r->first + i;
+    for (int a = 0; a < 3; a++) c->here_at[a] = pt_axis_at(&r->xyz[a], i);
+  }
+}
+
+void pt_clean_look(struct pt_clean *c, const struct pt_clean_rows *r, uint8_t *keep) {
+  mark_finite(c->looks ? NULL : c, r, keep);
+  if (!c->looks)
+    take_sample(c, r, keep);
+  else if (isfinite(c->narrow)) {
+    mark_near(c, r, c->reach, keep);
+    take_far(c, r, c->narrow, keep);
+  } else {
+    take_far(c, r, c->reach, keep);
+  }
+  take_bounds(c, r, keep);
+}
+
+static int by_value(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+/* Median of one axis over the sample, and the range of its middle 90 % (the ends rounded
+ * inwards). */
+static double spread(double *sample, int64_t m, double *median) {
+  *median = 0;
+  if (!m) return 0;
+  qsort(sample, (size_t)m, sizeof *sample, by_value);
+  *median = sample[m / 2];
+  int64_t low = (int64_t)ceil(0.05 * (double)(m - 1)), high = (int64_t)(0.95 * (double)(m - 1));
+  return high > low ? sample[high] - sample[low] : 0;
+}
+
+/* Keeps what was found, and starts counting for another look. */
+static bool look_again(struct pt_clean *c) {
+  c->before = c->kept;
+  c->kept = c->here = 0;
+  for (int a = 0; a < 3; a++) {
+    c->before_min[a] = c->min[a];
+    c->before_max[a] = c->max[a];
+    c->min[a] = INFINITY;
+    c->max[a] = -INFINITY;
+  }
+  return true;
+}
+
+static void count_far(struct pt_clean *c) {
+  if (!c->here) return;
+  if (!c->far || c->here_first < c->first_far) {
+    c->first_far = c->here_first;
+    memcpy(c->first_far_at, c->here_at, sizeof c->first_far_at);
+  }
+  c->far += c->here;
+}
+
+/* After the first look: rule 2 of clean.h. */
+static bool outliers(struct pt_clean *c) {
+  int64_t most = pt_min(c->n, SAMPLE);
+  double size = 0;
+  for (int a = 0; a < 3; a++)
+    size = fmax(size, spread(c->sample + a * most, c->samples, &c->median[a]));
+  pt_free(c->mem, c->sample);
+  c->sample = NULL;
+  bool some = false;
+  for (int a = 0; a < 3 && c->kept > 0 && size > 0; a++)
+    some = some || fabs(c->min[a] - c->median[a]) > 100 * size ||
+           fabs(c->max[a] - c->median[a]) > 100 * size;
+  if (some) c->reach = 100 * size;
+  return some;
+}
+
+/* Rule 3. */
+static bool too_wide(struct pt_clean *c) {
   bool wide = false;
   for (int a = 0; a < 3; a++)
-    wide = wide || (grid_size > 0 && c->max[a] - c->min[a] > CELLS * grid_size);
-  if (!wide) return PTV3_OK;
-  drop_far(c, xyz, median, CELLS / 2 * grid_size, c->kept / 100);
-  bounds(c, xyz);
-  return PTV3_OK;
+    wide = wide || (c->grid_size > 0 && c->max[a] - c->min[a] > CELLS * c->grid_size);
+  if (wide) c->narrow = CELLS / 2 * c->grid_size;
+  return wide;
 }
 
-static void report(struct pt_env *env, const char *name, const struct pt_clean *c,
-                   const struct pt_axis xyz[3]) {
+/* Rule 3 holds for few points only: else all stay. */
+static void settle(struct pt_clean *c) {
+  if (c->here && c->here <= c->before / 100) {
+    count_far(c);
+    return;
+  }
+  c->undone = c->here > 0;
+  c->narrow = INFINITY;
+  c->kept = c->before;
+  memcpy(c->min, c->before_min, sizeof c->min);
+  memcpy(c->max, c->before_max, sizeof c->max);
+}
+
+bool pt_clean_again(struct pt_clean *c) {
+  bool first = c->looks++ == 0;
+  if (first && outliers(c)) return look_again(c);
+  if (isfinite(c->narrow)) {
+    settle(c);
+    return false;
+  }
+  if (!first) count_far(c);
+  return too_wide(c) && look_again(c);
+}
+
+static void report(struct pt_env *env, const char *name, const struct pt_clean *c) {
   if (c->not_finite)
     pt_warn(
         env,
         "'%s': %lld points set aside: NaN or infinite numbers (the first: '%s' of row %lld)",
         name, (long long)c->not_finite, c->not_finite_channel, (long long)c->first_not_finite);
   if (!c->far) return;
-  int64_t i = c->first_far;
+  const double *at = c->first_far_at;
   pt_warn(env,
           "'%s': %lld points set aside: far outliers (the first: row %lld at %g %g %g; the "
           "others lie within %g %g %g and %g %g %g)",
-          name, (long long)c->far, (long long)i, pt_axis_at(&xyz[0], i), pt_axis_at(&xyz[1], i),
-          pt_axis_at(&xyz[2], i), c->min[0], c->min[1], c->min[2], c->max[0], c->max[1],
-          c->max[2]);
+          name, (long long)c->far, (long long)c->first_far, at[0], at[1], at[2], c->min[0],
+          c->min[1], c->min[2], c->max[0], c->max[1], c->max[2]);
 }
 
-int pt_clean(struct pt_env *env, const char *name, const struct pt_axis xyz[3], int64_t n,
-             const struct pt_column *const *used, int n_used, double grid_size,
-             struct pt_clean *c, struct ptv3_error *err) {
-  memset(c, 0, sizeof *c);
-  if (n < 1) return pt_fail(err, PTV3_DATA, "'%s' has no points", name);
-  c->n = n;
-  c->keep = pt_alloc(&env->mem, n, 1, PT_MEM_CLOUD, err);
-  if (!c->keep) return err ? err->status : PTV3_NO_MEMORY;
-  memset(c->keep, 1, (size_t)n);
-  for (int a = 0; a < 3; a++) drop_not_finite(c, xyz[a].col, xyz[a].k);
-  for (int u = 0; u < n_used; u++)
-    for (int k = 0; k < used[u]->width; k++) drop_not_finite(c, used[u], k);
-  int st = find_far(c, xyz, grid_size, &env->mem, err);
-  if (!st && !c->kept)
-    st = pt_fail(err, PTV3_DATA,
-                 "'%s': none of its %lld points can be used: all have NaN or infinite numbers "
-                 "('%s' of row %lld is the first)",
-                 name, (long long)n, c->not_finite_channel, (long long)c->first_not_finite);
-  if (st)
-    pt_clean_free(c, &env->mem);
-  else
-    report(env, name, c, xyz);
-  return st;
+int pt_clean_end(const struct pt_clean *c, struct pt_env *env, const char *name,
+                 struct ptv3_error *err) {
+  if (!c->kept)
+    return pt_fail(err, PTV3_DATA,
+                   "'%s': none of its %lld points can be used: all have NaN or infinite "
+                   "numbers ('%s' of row %lld is the first)",
+                   name, (long long)c->n, c->not_finite_channel,
+                   (long long)c->first_not_finite);
+  report(env, name, c);
+  return PTV3_OK;
 }
 
-void pt_clean_free(struct pt_clean *c, struct pt_mem *mem) {
-  pt_free(mem, c->keep);
-  c->keep = NULL;
+void pt_clean_free(struct pt_clean *c) {
+  if (c->mem) pt_free(c->mem, c->sample);
+  c->sample = NULL;
 }

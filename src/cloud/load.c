@@ -14,20 +14,21 @@
 #define FAR_FROM_ORIGIN 1e4 /* metres: float32 steps are 1 mm here */
 
 struct loader {
+  const struct pt_scan *scan;
   struct pt_env *env;
   struct pt_table *t;
   const char *name;
-  bool as_is;
   const struct pt_load *opt;
   struct pt_cloud *c;
-  struct pt_clean clean;
+  const uint8_t *keep; /* [t->n] */
+  int64_t first;       /* row of the file that is the table's row 0 */
   struct pt_source coord, segment;
 };
 
-/* Row of the file of each kept point in turn; start with -1. */
-static int64_t next_row(const struct pt_clean *c, int64_t row) {
+/* Row of the table of each kept point in turn; start with -1. */
+static int64_t next_row(const struct loader *l, int64_t row) {
   do row++;
-  while (!c->keep[row]);
+  while (!l->keep[row]);
   return row;
 }
 
@@ -46,39 +47,34 @@ static bool exact_in_float(const struct pt_axis *a) {
   }
 }
 
-static void choose_offset(struct loader *l) {
-  const struct pt_clean *k = &l->clean;
+static void choose_offset(struct pt_scan *s) {
+  const struct pt_clean *k = &s->clean;
   double largest = 0;
-  bool exact = true;
-  for (int a = 0; a < 3; a++) {
-    largest = fmax(largest, fmax(fabs(k->min[a]), fabs(k->max[a])));
-    exact = exact && exact_in_float(&l->coord.part[a]);
-  }
+  for (int a = 0; a < 3; a++) largest = fmax(largest, fmax(fabs(k->min[a]), fabs(k->max[a])));
   if (largest <= FAR_FROM_ORIGIN) return;
-  if (exact) {
+  if (s->exact) {
     if (largest > 10 * FAR_FROM_ORIGIN)
-      pt_warn(l->env,
+      pt_warn(s->env,
               "'%s': coordinates up to %g m are stored as float32, which holds them to %.2g m "
               "only; take an offset off before storing them",
-              l->name, largest,
+              s->name, largest,
               (double)(nextafterf((float)largest, INFINITY) - (float)largest));
     return;
   }
-  for (int a = 0; a < 3; a++) l->c->offset[a] = floor(k->min[a]);
-  if (l->as_is)
-    pt_warn(l->env,
+  for (int a = 0; a < 3; a++) s->offset[a] = floor(k->min[a]);
+  if (s->as_is)
+    pt_warn(s->env,
             "'%s': the offset %.0f %.0f %.0f is taken off coordinates too large for "
             "float32; Pointcept would round them",
-            l->name, l->c->offset[0], l->c->offset[1], l->c->offset[2]);
+            s->name, s->offset[0], s->offset[1], s->offset[2]);
 }
 
 static int load_coord(struct loader *l, struct ptv3_error *err) {
-  choose_offset(l);
   struct pt_channel *ch = pt_cloud_add(l->c, "coord", PT_F32, 3, err);
   if (!ch) return pt_status(err);
   float *out = ch->data;
   for (int64_t i = 0, row = -1; i < l->c->n; i++) {
-    row = next_row(&l->clean, row);
+    row = next_row(l, row);
     for (int a = 0; a < 3; a++)
       out[i * 3 + a] = (float)(pt_axis_at(&l->coord.part[a], row) - l->c->offset[a]);
   }
@@ -87,10 +83,10 @@ static int load_coord(struct loader *l, struct ptv3_error *err) {
 
 static int load_rows(struct loader *l, struct ptv3_error *err) {
   struct pt_cloud *c = l->c;
-  if (l->clean.kept == l->t->n) return PTV3_OK;
+  if (c->n == l->t->n) return PTV3_OK;
   c->source = pt_alloc(c->mem, c->n, sizeof *c->source, PT_MEM_CLOUD, err);
   if (!c->source) return pt_status(err);
-  for (int64_t i = 0, row = -1; i < c->n; i++) c->source[i] = row = next_row(&l->clean, row);
+  for (int64_t i = 0, row = -1; i < c->n; i++) c->source[i] = row = next_row(l, row);
   return PTV3_OK;
 }
 
@@ -102,16 +98,6 @@ struct scaling {
   bool bytes; /* whole numbers 0..255 come out */
 };
 
-static double largest_of(const struct loader *l, const struct pt_source *s) {
-  double most = -INFINITY;
-  for (int p = 0; p < s->width; p++)
-    for (int64_t i = 0; i < l->t->n; i++) {
-      double v = l->clean.keep[i] ? pt_axis_at(&s->part[p], i) : -INFINITY;
-      most = v > most ? v : most;
-    }
-  return most;
-}
-
 static bool is_float(enum pt_dtype t) {
   return t == PT_F32 || t == PT_F64 || t == PT_F16 || t == PT_BF16;
 }
@@ -122,8 +108,8 @@ static struct scaling scaling_of(const struct loader *l, const char *channel,
   struct scaling none = {1, false};
   if (!strcmp(channel, "color")) {
     if (type == PT_U8) return (struct scaling){1, true};
-    if (is_float(type) && l->as_is) return none;
-    double most = largest_of(l, s);
+    if (is_float(type) && l->scan->as_is) return none;
+    double most = l->scan->brightest;
     if (is_float(type)) return most <= 1 ? (struct scaling){255, false} : none;
     return (struct scaling){most > 255 ? 1.0 / 256 : 1, true};
   }
@@ -141,7 +127,7 @@ static int load_channel(struct loader *l, const char *name, const struct pt_sour
   struct pt_channel *ch = pt_cloud_add(l->c, name, k.bytes ? PT_U8 : PT_F32, s->width, err);
   if (!ch) return pt_status(err);
   for (int64_t i = 0, row = -1; i < l->c->n; i++) {
-    row = next_row(&l->clean, row);
+    row = next_row(l, row);
     for (int p = 0; p < s->width; p++) {
       double v = pt_axis_at(&s->part[p], row) * k.factor;
       if (k.bytes)
@@ -224,13 +210,14 @@ static int load_labels(struct loader *l, struct ptv3_error *err) {
   struct pt_channel *ch = pt_cloud_add(l->c, "segment", PT_I32, 1, err);
   if (!ch) return pt_status(err);
   for (int64_t i = 0, row = -1; i < l->c->n; i++) {
-    row = next_row(&l->clean, row);
+    row = next_row(l, row);
     double v = pt_axis_at(&l->segment.part[0], row);
     int32_t label = v >= INT32_MIN && v <= INT32_MAX ? (int32_t)v : PT_LABEL_UNKNOWN;
     if (map) label = label >= 0 && label < map->n ? map->to[label] : map->other;
     if (label == PT_LABEL_UNKNOWN)
       return pt_fail(err, PTV3_DATA, "'%s': the label %g of point %lld is not one of %s's",
-                     l->name, v, (long long)row, map ? map->name : "this data set");
+                     l->name, v, (long long)(l->first + row),
+                     map ? map->name : "this data set");
     ((int32_t *)ch->data)[i] = label;
   }
   return PTV3_OK;
@@ -254,7 +241,7 @@ int pt_cloud_check_labels(const struct pt_cloud *c, const char *channel, int cla
       (long long)bad);
 }
 
-/* ---- all of it ---- */
+/* ---- columns ---- */
 
 static int find_coord(struct loader *l, struct ptv3_error *err) {
   char columns[200];
@@ -271,40 +258,145 @@ static int find_coord(struct loader *l, struct ptv3_error *err) {
   return PTV3_OK;
 }
 
+/* ---- what holds for all rows ---- */
+
+enum { MOST = 32 };
+
 /* The columns whose NaNs matter: those of the wanted channels. */
-static int clean(struct loader *l, struct ptv3_error *err) {
-  enum { MOST = 32 };
-  const struct pt_load *o = l->opt;
-  const struct pt_column *used[MOST];
+static int used_columns(const struct pt_load *o, const struct pt_table *t,
+                        const struct pt_column *used[MOST]) {
   int n = 0;
   for (int i = 0; i < o->n_want + o->n_also; i++) {
-    struct pt_source s =
-        pt_find_source(l->t, i < o->n_want ? o->want[i] : o->also[i - o->n_want]);
+    struct pt_source s = pt_find_source(t, i < o->n_want ? o->want[i] : o->also[i - o->n_want]);
     for (int p = 0; p < s.width && n < MOST; p++)
       if (!p || s.part[p].col != s.part[p - 1].col) used[n++] = s.part[p].col;
   }
-  return pt_clean(l->env, l->name, l->coord.part, l->t->n, used, n, l->opt->grid_size,
-                  &l->clean, err);
+  return n;
+}
+
+static struct loader loader_of(const struct pt_scan *s, struct pt_table *t, int64_t first,
+                               uint8_t *keep, struct pt_cloud *c) {
+  return (struct loader){.scan = s,
+                         .env = s->env,
+                         .t = t,
+                         .name = s->name,
+                         .opt = s->opt,
+                         .c = c,
+                         .keep = keep,
+                         .first = first};
+}
+
+int pt_scan_begin(struct pt_scan *s, struct pt_env *env, const char *name, bool as_is,
+                  const struct pt_load *opt, int64_t rows, struct ptv3_error *err) {
+  *s = (struct pt_scan){.env = env,
+                        .name = name,
+                        .as_is = as_is,
+                        .opt = opt,
+                        .exact = true,
+                        .brightest = -INFINITY};
+  return pt_clean_begin(&s->clean, &env->mem, name, rows, opt->grid_size, err);
+}
+
+void pt_scan_free(struct pt_scan *s) { pt_clean_free(&s->clean); }
+
+/* Colours in bytes need no look. */
+static void look_at_colors(struct pt_scan *s, const struct pt_table *t, const uint8_t *keep) {
+  struct pt_source color = pt_find_source(t, "color");
+  double most = s->brightest;
+  for (int p = 0; p < color.width && color.part[0].col->type != PT_U8; p++)
+    for (int64_t i = 0; i < t->n; i++) {
+      double v = keep[i] ? pt_axis_at(&color.part[p], i) : -INFINITY;
+      most = v > most ? v : most;
+    }
+  s->brightest = most;
+}
+
+int pt_scan_look(struct pt_scan *s, const struct pt_table *t, int64_t first, uint8_t *keep,
+                 struct ptv3_error *err) {
+  struct loader l = loader_of(s, (struct pt_table *)t, first, keep, NULL);
+  const struct pt_column *used[MOST];
+  int status = find_coord(&l, err);
+  if (status) return status;
+  const struct pt_clean_rows rows = {l.coord.part, used, used_columns(s->opt, t, used), first,
+                                     t->n};
+  pt_clean_look(&s->clean, &rows, keep);
+  for (int a = 0; a < 3; a++) s->exact = s->exact && exact_in_float(&l.coord.part[a]);
+  look_at_colors(s, t, keep);
+  return PTV3_OK;
+}
+
+bool pt_scan_again(struct pt_scan *s) {
+  bool again = pt_clean_again(&s->clean);
+  if (again) {
+    s->brightest_before = s->brightest;
+    s->brightest = -INFINITY;
+  } else if (s->clean.undone) {
+    s->brightest = s->brightest_before;
+  }
+  return again;
+}
+
+int pt_scan_end(struct pt_scan *s, struct ptv3_error *err) {
+  int status = pt_clean_end(&s->clean, s->env, s->name, err);
+  if (!status) choose_offset(s);
+  return status;
+}
+
+void pt_scan_box(const struct pt_scan *s, float lo[3], float hi[3]) {
+  for (int a = 0; a < 3; a++) { /* rounding keeps the order, so corners become corners */
+    lo[a] = (float)(s->clean.min[a] - s->offset[a]);
+    hi[a] = (float)(s->clean.max[a] - s->offset[a]);
+  }
+}
+
+/* ---- all of it ---- */
+
+static int load_run(struct loader *l, uint8_t *keep, struct ptv3_error *err) {
+  const struct pt_column *used[MOST];
+  int st = find_coord(l, err);
+  if (st) return st;
+  const struct pt_clean_rows rows = {l->coord.part, used, used_columns(l->opt, l->t, used),
+                                     l->first, l->t->n};
+  pt_clean_mark(&l->scan->clean, &rows, keep);
+  int64_t kept = 0;
+  for (int64_t i = 0; i < l->t->n; i++) kept += keep[i];
+  pt_cloud_init(l->c, &l->env->mem, kept);
+  l->c->n_input = l->t->n;
+  memcpy(l->c->offset, l->scan->offset, sizeof l->c->offset);
+  st = load_rows(l, err);
+  if (!st) st = load_coord(l, err);
+  if (!st) st = load_labels(l, err);
+  drop_columns(l);
+  return st ? st : load_wanted(l, err);
+}
+
+int pt_scan_load(const struct pt_scan *s, struct pt_table *t, int64_t first, uint8_t *keep,
+                 struct pt_cloud *c, struct ptv3_error *err) {
+  struct loader l = loader_of(s, t, first, keep, c);
+  memset(c, 0, sizeof *c);
+  int st = load_run(&l, keep, err);
+  pt_table_free(t);
+  if (st) pt_cloud_free(c);
+  return st;
 }
 
 int pt_cloud_from_table(struct pt_env *env, struct pt_table *t, const char *name, bool as_is,
                         const struct pt_load *opt, struct pt_cloud *c, struct ptv3_error *err) {
-  struct loader l = {.env = env, .t = t, .name = name, .as_is = as_is, .opt = opt, .c = c};
+  struct pt_scan s;
   memset(c, 0, sizeof *c);
-  int st = find_coord(&l, err);
-  if (!st) st = clean(&l, err);
-  if (!st) {
-    pt_cloud_init(c, &env->mem, l.clean.kept);
-    c->n_input = t->n;
-    st = load_rows(&l, err);
-    if (!st) st = load_coord(&l, err);
-    if (!st) st = load_labels(&l, err);
-    drop_columns(&l);
-    if (!st) st = load_wanted(&l, err);
-    pt_clean_free(&l.clean, &env->mem);
-  }
-  pt_table_free(t);
-  if (st) pt_cloud_free(c);
+  int st = pt_scan_begin(&s, env, name, as_is, opt, t->n, err);
+  uint8_t *keep = st ? NULL : pt_alloc(&env->mem, t->n, 1, PT_MEM_CLOUD, err);
+  if (!st && !keep) st = pt_status(err);
+  do
+    if (!st) st = pt_scan_look(&s, t, 0, keep, err);
+  while (!st && pt_scan_again(&s));
+  if (!st) st = pt_scan_end(&s, err);
+  if (!st)
+    st = pt_scan_load(&s, t, 0, keep, c, err);
+  else
+    pt_table_free(t);
+  pt_free(&env->mem, keep);
+  pt_scan_free(&s);
   return st;
 }
 

@@ -23,6 +23,7 @@
 
 #include <stdbool.h>
 
+#include "clean.h"
 #include "cloud.h"
 #include "env.h"
 #include "read.h"
@@ -68,6 +69,49 @@ int pt_fill_parse(const char *text, struct pt_fill *fill, struct ptv3_error *err
  * messages. as_is: no colour or strength scaling of floats (Pointcept's folders). */
 int pt_cloud_from_table(struct pt_env *env, struct pt_table *t, const char *name, bool as_is,
                         const struct pt_load *opt, struct pt_cloud *c, struct ptv3_error *err);
+
+/* The same for a table that comes in runs of rows: what holds for all of them (which points
+ * can be used, the offset, the scale of colours) is found first.
+ *
+ *   pt_scan_begin(&s, env, name, as_is, opt, rows, &err);
+ *   do
+ *     for each run: pt_scan_look(&s, &table, first, keep, &err);
+ *   while (pt_scan_again(&s));
+ *   pt_scan_end(&s, &err);
+ *   for each run, in any order: pt_scan_load(&s, &table, first, keep, &cloud, &err);
+ *   pt_scan_free(&s);
+ */
+struct pt_scan {
+  struct pt_env *env;
+  const char *name;          /* the caller's */
+  bool as_is;                /* as above */
+  const struct pt_load *opt; /* the caller's */
+  struct pt_clean clean;
+  double offset[3];                   /* metres taken off the coordinates */
+  bool exact;                         /* coordinates are stored in types that float32 holds */
+  double brightest, brightest_before; /* largest number of the colours; see pt_clean.undone */
+};
+
+int pt_scan_begin(struct pt_scan *s, struct pt_env *env, const char *name, bool as_is,
+                  const struct pt_load *opt, int64_t rows, struct ptv3_error *err);
+void pt_scan_free(struct pt_scan *s); /* a zeroed one is allowed */
+
+/* The run of rows from `first` on; keep[t->n] is scratch. */
+int pt_scan_look(struct pt_scan *s, const struct pt_table *t, int64_t first, uint8_t *keep,
+                 struct ptv3_error *err);
+bool pt_scan_again(struct pt_scan *s);
+int pt_scan_end(struct pt_scan *s, struct ptv3_error *err);
+
+/* A run as a cloud: its source counts from the run's first row, NULL where all are kept. The
+ * table is freed, on failure too. */
+int pt_scan_load(const struct pt_scan *s, struct pt_table *t, int64_t first, uint8_t *keep,
+                 struct pt_cloud *c, struct ptv3_error *err);
+
+/* Corners of the box around all loaded points, as pt_scan_load makes coordinates. */
+void pt_scan_box(const struct pt_scan *s, float lo[3], float hi[3]);
+
+/* The columns that pt_scan_load looks for, into name[max], the coordinates' first; how many. */
+int pt_load_columns(const struct pt_load *opt, const char **name, int max);
 
 /* Reads a file of any format known (read.h), or a folder with coord.npy in it, of which only
  * the arrays in use are read, as of a LAS file the dimensions in use. read: NULL for none. */

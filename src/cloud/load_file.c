@@ -33,6 +33,13 @@ static struct wish wishes(const struct pt_load *opt) {
   return w;
 }
 
+int pt_load_columns(const struct pt_load *opt, const char **name, int max) {
+  struct wish w = wishes(opt);
+  int n = w.n < max ? w.n : max;
+  memcpy(name, w.name, (size_t)n * sizeof *name);
+  return n;
+}
+
 /* ---- Pointcept's folders ---- */
 
 /* Adds folder/name.npy to the table if there is such a file; the first gives the rows. */
