@@ -92,8 +92,8 @@ static int number_voxels(struct pt_gridsample *v, const uint64_t *key, struct pt
   return PTV3_OK;
 }
 
-int pt_gridsample_build(struct pt_gridsample *v, struct pt_env *env,
-                        const struct pt_channel *coord, double grid_size, enum pt_grid_key kind,
+int pt_gridsample_begin(struct pt_gridsample *v, struct pt_env *env,
+                        const struct pt_channel *coord, double grid_size,
                         struct ptv3_error *err) {
   memset(v, 0, sizeof *v);
   int st = check_input(coord, grid_size, err);
@@ -101,12 +101,24 @@ int pt_gridsample_build(struct pt_gridsample *v, struct pt_env *env,
   v->mem = &env->mem;
   v->n = coord->n;
   v->grid_size = grid_size;
-  if ((st = bounds(v, coord, env->threads, err))) return st;
+  return bounds(v, coord, env->threads, err);
+}
+
+void pt_gridsample_keys(const struct pt_gridsample *v, const struct pt_channel *coord,
+                        enum pt_grid_key kind, int64_t n, int threads, uint64_t *out) {
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (int64_t i = 0; i < n; i++) out[i] = key_of(v, coord, kind, i);
+}
+
+int pt_gridsample_build(struct pt_gridsample *v, struct pt_env *env,
+                        const struct pt_channel *coord, double grid_size, enum pt_grid_key kind,
+                        struct ptv3_error *err) {
+  int st = pt_gridsample_begin(v, env, coord, grid_size, err);
+  if (st) return st;
   uint64_t *key = pt_alloc(v->mem, v->n, sizeof *key, PT_MEM_CLOUD, err);
   v->order = key ? pt_alloc(v->mem, v->n, sizeof *v->order, PT_MEM_CLOUD, err) : NULL;
   if (!v->order) goto fail;
-#pragma omp parallel for num_threads(env->threads) schedule(static)
-  for (int64_t i = 0; i < v->n; i++) key[i] = key_of(v, coord, kind, i);
+  pt_gridsample_keys(v, coord, kind, v->n, env->threads, key);
   if (pt_sort64(env, key, v->order, v->n, err)) goto fail;
   v->inverse = pt_alloc(v->mem, v->n, sizeof *v->inverse, PT_MEM_CLOUD, err);
   if (!v->inverse || number_voxels(v, key, err)) goto fail;
@@ -127,19 +139,26 @@ void pt_gridsample_free(struct pt_gridsample *v) {
   memset(v, 0, sizeof *v);
 }
 
-int pt_gridsample_pick(const struct pt_gridsample *v, struct pt_draw *draw, int32_t *select,
-                       struct ptv3_error *err) {
+int pt_gridsample_members(int64_t max_count, int64_t m, struct pt_draw *draw, int32_t *member,
+                          struct ptv3_error *err) {
   enum { RUN = 512 };
   double drawn[RUN];
-  for (int64_t j = 0; j < v->m; j += RUN) {
-    int64_t k = pt_min(RUN, v->m - j);
-    int st = pt_draw_fill(draw, PT_DRAW_INTEGER, 0, (double)v->max_count, k, drawn, err);
+  for (int64_t j = 0; j < m; j += RUN) {
+    int64_t k = pt_min(RUN, m - j);
+    int st = pt_draw_fill(draw, PT_DRAW_INTEGER, 0, (double)max_count, k, drawn, err);
     if (st) return st;
     for (int64_t i = j; i < j + k; i++)
-      select[i] =
-          v->order[v->start[i] + (int64_t)drawn[i - j] % (v->start[i + 1] - v->start[i])];
+      member[i] = (int32_t)((int64_t)drawn[i - j] % member[i]);
   }
   return PTV3_OK;
+}
+
+int pt_gridsample_pick(const struct pt_gridsample *v, struct pt_draw *draw, int32_t *select,
+                       struct ptv3_error *err) {
+  for (int64_t i = 0; i < v->m; i++) select[i] = v->start[i + 1] - v->start[i];
+  int st = pt_gridsample_members(v->max_count, v->m, draw, select, err);
+  for (int64_t i = 0; !st && i < v->m; i++) select[i] = v->order[v->start[i] + select[i]];
+  return st;
 }
 
 void pt_gridsample_fragment(const struct pt_gridsample *v, int64_t i, int32_t *select) {

@@ -47,6 +47,24 @@ int pt_gridsample_build(struct pt_gridsample *v, struct pt_env *env,
                         struct ptv3_error *err);
 void pt_gridsample_free(struct pt_gridsample *v); /* a zeroed one is allowed */
 
+/* ---- the same for points that come in runs (stream.h) ---- */
+
+/* Only checks, and the bounds in cells; the arrays stay NULL and m 0. */
+int pt_gridsample_begin(struct pt_gridsample *v, struct pt_env *env,
+                        const struct pt_channel *coord, double grid_size,
+                        struct ptv3_error *err);
+
+/* Keys of points 0 .. n - 1 of a channel within those bounds. */
+void pt_gridsample_keys(const struct pt_gridsample *v, const struct pt_channel *coord,
+                        enum pt_grid_key key, int64_t n, int threads, uint64_t *out /* [n] */);
+
+/* Which member stands for each of m voxels, by their points: member[v] holds the count of
+ * voxel v and becomes draw % count, draw in [0, max_count). */
+int pt_gridsample_members(int64_t max_count, int64_t m, struct pt_draw *draw, int32_t *member,
+                          struct ptv3_error *err);
+
+/* ---- choosing ---- */
+
 /* Train mode: select[v] is member draw % count of voxel v, draw in [0, max_count). */
 int pt_gridsample_pick(const struct pt_gridsample *v, struct pt_draw *draw,
                        int32_t *select /* [m] */, struct ptv3_error *err);

@@ -133,6 +133,28 @@ void pt_pipeline_set_grid_size(struct pt_pipeline *p, double grid_size) {
   if (t) t->u.grid.grid_size = grid_size;
 }
 
+int pt_pipeline_cut(const struct pt_pipeline *p, int64_t *at, struct ptv3_error *err) {
+  static const struct pt_transform_type *const pointwise[] = {
+      &pt_transform_CenterShift,   &pt_transform_Copy,     &pt_transform_NormalizeColor,
+      &pt_transform_PositiveShift, &pt_transform_ToTensor, &pt_transform_Update,
+      &pt_transform_PointClip};
+  for (*at = 0; *at < p->count; ++*at) {
+    const struct pt_transform *t = &p->step[*at];
+    if (t->type == &pt_transform_GridSample && !t->u.grid.test) return PTV3_OK;
+    bool by_point = false;
+    for (size_t i = 0; i < sizeof pointwise / sizeof *pointwise; i++)
+      by_point = by_point || t->type == pointwise[i];
+    for (int k = 0; t->type == &pt_transform_Copy && k < t->u.copy.to.n; k++)
+      by_point = by_point && strcmp(t->u.copy.to.key[k], "coord");
+    if (!by_point)
+      return pt_fail_pos(err, PTV3_UNSUPPORTED, &t->at,
+                         "the transform '%s' stands before GridSample and needs all points at "
+                         "once",
+                         t->type->name);
+  }
+  return pt_fail(err, PTV3_UNSUPPORTED, "the transforms have no GridSample");
+}
+
 int pt_pipeline_apply(const struct pt_pipeline *p, struct pt_env *env, struct pt_cloud *c,
                       struct pt_draw *draw, bool keep_inverse, struct ptv3_error *err) {
   struct pt_apply a = {.env = env, .cloud = c, .draw = draw, .keep_inverse = keep_inverse};

@@ -39,6 +39,12 @@ int pt_pipeline_check_width(const struct pt_pipeline *p, int in_channels,
 double pt_pipeline_grid_size(const struct pt_pipeline *p);
 void pt_pipeline_set_grid_size(struct pt_pipeline *p, double grid_size);
 
+/* Where a cloud that comes in runs of points (stream.h) can be cut: *at becomes the first
+ * GridSample's step, and every step before it treats a point by itself and by the box around
+ * all coordinates, whose order along each axis it keeps. Else PTV3_UNSUPPORTED, naming the
+ * step that is in the way. */
+int pt_pipeline_cut(const struct pt_pipeline *p, int64_t *at, struct ptv3_error *err);
+
 /* Applies the steps in order. With keep_inverse the channel "inverse" is made whether or
  * not the config asks for it, joined over several GridSamples, and a step that drops points
  * is an error: then every loaded point gets a label. On failure the cloud may only be freed. */
