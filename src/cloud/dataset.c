@@ -190,7 +190,10 @@ static int list_split(struct pt_dataset *d, const struct layout *l, const char *
   char *path = pt_join(d->mem, root, split, err);
   if (!path) return pt_status(err);
   int st;
-  if (pt_is_file(path)) {
+  if (is_scene(d->mem, path, l)) {
+    st = add_scene(d, path, l->join, err);
+    path = NULL;
+  } else if (pt_is_file(path)) {
     st = list_json(d, l, root, path, err);
   } else {
     st = list_folder(d, l, path, 0, err);
@@ -249,9 +252,16 @@ static int list_kitti(struct pt_dataset *d, const char *root, const char *split,
                        : !strcmp(split, "val")  ? val
                        : !strcmp(split, "test") ? test
                                                 : NULL;
+  int8_t one[] = {-1, -1};
+  if (!list && split[0] && strspn(split, "0123456789") == strlen(split) && strlen(split) < 3) {
+    one[0] = (int8_t)atoi(split);
+    list = one;
+  }
   if (!list)
     return pt_fail(err, PTV3_CONFIG,
-                   "SemanticKITTI has the splits train, val and test, not '%s'", split);
+                   "SemanticKITTI has the splits train, val, test and single sequences ('08'), "
+                   "not '%s'",
+                   split);
   int64_t before = d->count, looked = 0;
   int st = PTV3_OK;
   for (int i = 0; !st && list[i] >= 0; i++) st = list_sequence(d, root, list[i], &looked, err);
@@ -371,7 +381,13 @@ int pt_dataset_open(struct pt_dataset *d, struct pt_env *env, const struct pt_va
   static const char *const elsewhere[] = {"transform", "test_mode", "test_cfg", "cache",
                                           "loop"};
   for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
-    (void)pt_get(config, elsewhere[i]); /* read by others */
+    (void)pt_get(config, elsewhere[i]);                      /* read by others */
+  static const char *const fewer[] = {"lr_file", "la_file"}; /* would train on other data */
+  for (size_t i = 0; i < sizeof fewer / sizeof *fewer; i++)
+    if (!pt_is_none(pt_get(config, fewer[i])))
+      return pt_fail_value(err, pt_get(config, fewer[i]),
+                           "the data-efficient lists of ScanNet are not read; name the scenes "
+                           "in a JSON list and make that the split");
   st = pt_dataset_rules(d, env, config, err);
   if (!st) st = list_all(d, type, config, data_root ? data_root : root, err);
   if (st)

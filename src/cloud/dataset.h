@@ -6,6 +6,10 @@
  * frames), SemanticKITTIDataset, NuScenesDataset. A scene is a folder with coord.npy or, beyond
  * Pointcept, a file of any format that read.h knows. Scenes are sorted by path.
  *
+ * A split is the name of a folder below data_root, a JSON file there with a list of paths, or a
+ * list of such; beyond Pointcept also a scene itself ("tile_7.laz") and a single sequence of
+ * SemanticKITTI ("07").
+ *
  * Beyond Pointcept, a data set may have learning_map = {label of the file: class}; labels
  * that it does not list become ignore_index. */
 #ifndef PT_DATASET_H

@@ -52,19 +52,26 @@ void pt_pipeline_free(struct pt_pipeline *p) {
   memset(p, 0, sizeof *p);
 }
 
+static bool has_step(const struct pt_pipeline *p, const struct pt_transform_type *type) {
+  for (int64_t i = 0; i < p->count; i++)
+    if (p->step[i].type == type) return true;
+  return false;
+}
+
 /* Whether some transform makes this channel, or every cloud has it. */
-static bool made_here(const char *key) {
+static bool made_here(const struct pt_pipeline *p, const char *key) {
   static const char *const made[] = {"coord",     "grid_coord", "displacement",
                                      "min_coord", "inverse",    "index"};
   for (size_t i = 0; i < sizeof made / sizeof *made; i++)
     if (!strcmp(key, made[i])) return true;
-  return false;
+  return !strcmp(key, "height") && has_step(p, &pt_transform_HeightAboveLowest);
 }
 
-static int add_need(const char **name, int n, int max, const char *key) {
+static int add_need(const struct pt_pipeline *p, const char **name, int n, int max,
+                    const char *key) {
   for (int i = 0; i < n; i++)
     if (!strcmp(name[i], key)) return n;
-  if (n < max && !made_here(key)) name[n++] = key;
+  if (n < max && !made_here(p, key)) name[n++] = key;
   return n;
 }
 
@@ -74,9 +81,9 @@ int pt_pipeline_needs(const struct pt_pipeline *p, const char **name, int max) {
     const struct pt_transform *t = &p->step[i];
     if (t->type == &pt_transform_Collect)
       for (int k = 0; k < t->u.collect.feat.n; k++)
-        n = add_need(name, n, max, t->u.collect.feat.key[k]);
+        n = add_need(p, name, n, max, t->u.collect.feat.key[k]);
     if (t->type == &pt_transform_GridSample && t->u.grid.project)
-      n = add_need(name, n, max, "normal");
+      n = add_need(p, name, n, max, "normal");
   }
   return n;
 }
@@ -92,7 +99,8 @@ static int width_of(const char *key) {
   static const struct {
     const char *key;
     int width;
-  } known[] = {{"coord", 3}, {"color", 3}, {"normal", 3}, {"grid_coord", 3}, {"strength", 1}};
+  } known[] = {{"coord", 3},      {"color", 3},    {"normal", 3},
+               {"grid_coord", 3}, {"strength", 1}, {"height", 1}};
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if (!strcmp(key, known[i].key)) return known[i].width;
   return 0;

@@ -69,6 +69,9 @@ struct pt_transform {
       int n;
       double granularity[PT_ELASTIC], magnitude[PT_ELASTIC];
     } elastic;
+    struct {
+      double cell, quantile, limit, scale; /* transform_height.c */
+    } height;
   } u;
 };
 
@@ -97,6 +100,7 @@ struct pt_transform_type {
   X(Copy)                    \
   X(ElasticDistortion)       \
   X(GridSample)              \
+  X(HeightAboveLowest)       \
   X(NormalizeColor)          \
   X(NormalizeCoord)          \
   X(PointClip)               \

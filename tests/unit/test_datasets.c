@@ -98,6 +98,11 @@ static int set_up(void **state) {
   make_dirs("files/val");
   write_bytes("files/val/b.xyz", text, strlen(text));
   write_bytes("files/val/readme.md", text, strlen(text));
+  static const char ply[] =
+      "ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty float y\n"
+      "property float z\nproperty uchar label\nend_header\n0 0 0 6\n1 1 1 7\n";
+  make_dirs("files/some");
+  write_bytes("files/some/c.ply", ply, strlen(ply));
   return 0;
 }
 
@@ -151,7 +156,12 @@ static void layouts(void **state) {
   check_scene("dict(type='S3DISDataset', split='some.json')", "s3dis", 2, "Area_1-hall", 2);
   check_scene("dict(type='ScanNetDataset', split='val')", "scannet", 1, "scene0001_00", 7);
   check_scene("dict(type='Structured3DDataset', split='val')", "st3d", 1, "scene_1_room_2", 1);
+  check_scene("dict(type='DefaultDataset', split=['Area_5/office_2', 'Area_1'])", "s3dis", 2,
+              "hall", 2);
+  check_scene("dict(type='DefaultDataset', split='some/c.ply', learning_map={6: 2})", "files",
+              1, "c", 2);
   check_scene("dict(type='SemanticKITTIDataset', split='val')", "kitti", 1, "08_000003", 0);
+  check_scene("dict(type='SemanticKITTIDataset', split=['08'])", "kitti", 1, "08_000003", 0);
   check_scene("dict(type='NuScenesDataset', split='val')", "nuscenes", 1, "abc", 3);
   check_scene("dict(type='DefaultDataset', split='Area_5', learning_map={3: 11})", "s3dis", 2,
               "office_1", 11);
@@ -175,6 +185,9 @@ static void refusals(void **state) {
   refuse("dict(type='S3DISDataset', split=[])", "s3dis", PTV3_CONFIG, "no scenes");
   refuse("dict(type='SemanticKITTIDataset', split='no')", "kitti", PTV3_CONFIG, "'no'");
   refuse("dict(type='SemanticKITTIDataset', split='train')", "kitti", PTV3_DATA, "sequences");
+  refuse("dict(type='SemanticKITTIDataset', split='7')", "kitti", PTV3_DATA, "sequences 07)");
+  refuse("dict(type='ScanNetDataset', split='val', lr_file='a.txt')", "scannet", PTV3_CONFIG,
+         "lr_file");
   refuse("dict(type='NuScenesDataset', split='val')", "kitti", PTV3_IO, "infos_10sweeps_val");
   refuse("dict(type='NuScenesDataset', split='val', sweeps=2)", "nuscenes", PTV3_DATA,
          "no scans");
