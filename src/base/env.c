@@ -41,6 +41,11 @@ void pt_info(struct pt_env *env, const char *fmt, ...) {
 
 int pt_progress(struct pt_env *env, const char *what, int64_t done, int64_t total,
                 struct ptv3_error *err) {
+  if (env->within.what) {
+    what = env->within.what;
+    done = env->within.done;
+    total = env->within.total;
+  }
   if (!env->progress || env->progress(env->user, what, done, total)) return PTV3_OK;
   return pt_fail(err, PTV3_CANCELLED, "cancelled while at '%s'", what);
 }

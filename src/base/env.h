@@ -18,6 +18,12 @@ struct pt_env {
    * stop: the running call then ends with PTV3_CANCELLED. */
   bool (*progress)(void *user, const char *what, int64_t done, int64_t total);
   void *user;
+  /* While `what` is set, this is reported in place of what is really being done: of a long
+   * work's many short ones only the whole is worth showing. */
+  struct {
+    const char *what;
+    int64_t done, total;
+  } within;
 };
 
 /* Seconds of a clock that only goes forward. */

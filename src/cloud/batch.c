@@ -36,7 +36,7 @@ static int drop_equal(const uint64_t *key, const int32_t *order, int64_t n, uint
 }
 
 /* Rows first .. first + n - 1 of the batch are one mixed cloud. keep [n]: set. */
-static int choose(struct pt_batch *b, int64_t first, int64_t n, uint8_t *keep,
+static int choose(struct pt_train_batch *b, int64_t first, int64_t n, uint8_t *keep,
                   struct pt_draw *draw, struct ptv3_error *err) {
   struct pt_env env = {.threads = 1};
   pt_mem_init_within(&env.mem, b->mem, PT_MEM_CLOUD, 0);
@@ -55,7 +55,7 @@ static int choose(struct pt_batch *b, int64_t first, int64_t n, uint8_t *keep,
 }
 
 /* Moves the rows to be kept together; returns their number. */
-static int64_t close_up(struct pt_batch *b, const uint8_t *keep) {
+static int64_t close_up(struct pt_train_batch *b, const uint8_t *keep) {
   int64_t to = 0, at = 0;
   size_t row = (size_t)b->channels * sizeof *b->feat;
   for (int64_t p = 0; p < b->parts; p++) {
@@ -72,7 +72,7 @@ static int64_t close_up(struct pt_batch *b, const uint8_t *keep) {
   return to;
 }
 
-static int mix(struct pt_batch *b, struct pt_draw *draw, struct ptv3_error *err) {
+static int mix(struct pt_train_batch *b, struct pt_draw *draw, struct ptv3_error *err) {
   uint8_t *keep = pt_alloc(b->mem, b->n, 1, PT_MEM_CLOUD, err);
   if (!keep) return pt_status(err);
   memset(keep, 1, (size_t)b->n);
@@ -95,8 +95,8 @@ static int mix(struct pt_batch *b, struct pt_draw *draw, struct ptv3_error *err)
 
 /* ---- side by side ---- */
 
-static int look(struct pt_batch *b, const struct pt_cloud *c, int64_t p, struct pt_sample *s,
-                struct ptv3_error *err) {
+static int look(struct pt_train_batch *b, const struct pt_cloud *c, int64_t p,
+                struct pt_sample *s, struct ptv3_error *err) {
   int st = c->n > 0 ? pt_sample_view(c, s, err)
                     : pt_fail(err, PTV3_DATA, "its transforms leave no points");
   if (!st && !s->segment)
@@ -114,7 +114,8 @@ static int look(struct pt_batch *b, const struct pt_cloud *c, int64_t p, struct 
   return PTV3_OK;
 }
 
-static int measure(struct pt_batch *b, const struct pt_cloud *cloud, struct ptv3_error *err) {
+static int measure(struct pt_train_batch *b, const struct pt_cloud *cloud,
+                   struct ptv3_error *err) {
   for (int64_t p = 0; p < b->parts; p++) {
     struct pt_sample s;
     int st = look(b, &cloud[p], p, &s, err);
@@ -123,7 +124,7 @@ static int measure(struct pt_batch *b, const struct pt_cloud *cloud, struct ptv3
   return PTV3_OK;
 }
 
-static int make_room(struct pt_batch *b, struct ptv3_error *err) {
+static int make_room(struct pt_train_batch *b, struct ptv3_error *err) {
   const enum pt_memcat cat = PT_MEM_CLOUD;
   int64_t numbers;
   if (!pt_mul(b->n, b->channels, &numbers))
@@ -137,7 +138,7 @@ static int make_room(struct pt_batch *b, struct ptv3_error *err) {
   return PTV3_OK;
 }
 
-static void copy_part(struct pt_batch *b, const struct pt_cloud *c, int64_t at) {
+static void copy_part(struct pt_train_batch *b, const struct pt_cloud *c, int64_t at) {
   struct pt_sample s;
   if (pt_sample_view(c, &s, NULL)) return; /* looked at before */
   memcpy(b->coord + 3 * at, s.coord, (size_t)s.n * 3 * sizeof *b->coord);
@@ -148,7 +149,7 @@ static void copy_part(struct pt_batch *b, const struct pt_cloud *c, int64_t at) 
 }
 
 /* offset and clouds from the rows of the parts. */
-static void place_clouds(struct pt_batch *b) {
+static void place_clouds(struct pt_train_batch *b) {
   int64_t at = 0;
   b->offset[0] = 0;
   b->clouds = 0;
@@ -159,10 +160,10 @@ static void place_clouds(struct pt_batch *b) {
   }
 }
 
-int pt_batch_join(struct pt_batch *b, struct pt_mem *mem, struct pt_cloud *cloud,
+int pt_batch_join(struct pt_train_batch *b, struct pt_mem *mem, struct pt_cloud *cloud,
                   const struct pt_batch_part *part, int64_t count, bool mixed,
                   struct pt_draw *draw, struct ptv3_error *err) {
-  *b = (struct pt_batch){.mem = mem, .parts = count};
+  *b = (struct pt_train_batch){.mem = mem, .parts = count};
   int st = count > 0 && count <= INT32_MAX
                ? PTV3_OK
                : pt_fail(err, PTV3_INVALID, "a batch of %lld samples", (long long)count);
@@ -187,7 +188,7 @@ int pt_batch_join(struct pt_batch *b, struct pt_mem *mem, struct pt_cloud *cloud
   return st;
 }
 
-void pt_batch_free(struct pt_batch *b) {
+void pt_batch_free(struct pt_train_batch *b) {
   if (b->mem) {
     pt_free(b->mem, b->part);
     pt_free(b->mem, b->offset);

@@ -25,7 +25,7 @@ struct pt_batch_part {
   int64_t rows;       /* voxels it brings to the batch */
 };
 
-struct pt_batch {
+struct pt_train_batch {
   struct pt_mem *mem;
   int64_t n;                  /* voxels of all clouds */
   int clouds, channels;       /* clouds: less than parts when mixed */
@@ -47,10 +47,10 @@ struct pt_batch {
  * too. part [count] is copied, its rows filled in. mix: as above, drawing from `draw`. Errors:
  * PTV3_DATA naming the sample for one without voxels, labels or with another number of
  * channels. */
-int pt_batch_join(struct pt_batch *b, struct pt_mem *mem, struct pt_cloud *cloud /* [count] */,
-                  const struct pt_batch_part *part, int64_t count, bool mix,
-                  struct pt_draw *draw, struct ptv3_error *err);
+int pt_batch_join(struct pt_train_batch *b, struct pt_mem *mem,
+                  struct pt_cloud *cloud /* [count] */, const struct pt_batch_part *part,
+                  int64_t count, bool mix, struct pt_draw *draw, struct ptv3_error *err);
 
-void pt_batch_free(struct pt_batch *b); /* a zeroed one is allowed */
+void pt_batch_free(struct pt_train_batch *b); /* a zeroed one is allowed */
 
 #endif

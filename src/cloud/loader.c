@@ -31,7 +31,7 @@ struct slot {
   struct pt_env env; /* counts within the loader's; warnings go to warning */
   struct pt_loader *l;
   enum state state;
-  struct pt_batch batch;
+  struct pt_train_batch batch;
   struct ptv3_error err;    /* when FAILED */
   int warnings;             /* also those past the last that is kept */
   int64_t warned[WARNINGS]; /* scene */
@@ -408,7 +408,7 @@ void pt_loader_release(struct pt_loader *l) {
   pthread_mutex_unlock(&l->lock);
 }
 
-int pt_loader_next(struct pt_loader *l, struct pt_batch **batch, struct ptv3_error *err) {
+int pt_loader_next(struct pt_loader *l, struct pt_train_batch **batch, struct ptv3_error *err) {
   double began = pt_seconds();
   *batch = NULL;
   pt_loader_release(l);

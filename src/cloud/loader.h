@@ -59,7 +59,7 @@ int pt_loader_start(struct pt_loader *l, int64_t epoch, int64_t first, struct pt
  * written to) until the next call. Errors: what reading or a transform found, with the scene's
  * name in front; PTV3_CANCELLED where env's progress asks to stop. After an error the loader
  * can be started again or closed. */
-int pt_loader_next(struct pt_loader *l, struct pt_batch **batch, struct ptv3_error *err);
+int pt_loader_next(struct pt_loader *l, struct pt_train_batch **batch, struct ptv3_error *err);
 
 /* Gives the batch in use back before the next is asked for. */
 void pt_loader_release(struct pt_loader *l);

@@ -136,7 +136,7 @@ static uint64_t sum_bytes(uint64_t h, const void *data, size_t n) {
 }
 
 /* Of everything the network sees. */
-static uint64_t sum_batch(const struct pt_batch *b) {
+static uint64_t sum_batch(const struct pt_train_batch *b) {
   size_t n = (size_t)b->n;
   uint64_t h = sum_bytes(UINT64_C(14695981039346656037), b->coord, n * 12);
   h = sum_bytes(h, b->grid_coord, n * 12);
@@ -145,8 +145,8 @@ static uint64_t sum_batch(const struct pt_batch *b) {
   return sum_bytes(h, b->offset, ((size_t)b->clouds + 1) * 8);
 }
 
-static struct pt_batch *next(struct pt_loader *l) {
-  struct pt_batch *b;
+static struct pt_train_batch *next(struct pt_loader *l) {
+  struct pt_train_batch *b;
   struct ptv3_error err;
   if (pt_loader_next(l, &b, &err)) fail_msg("%s", err.message);
   return b;
@@ -162,7 +162,7 @@ static int epoch_sums(struct pt_loader *l, int64_t epoch, int64_t first, uint64_
                       int max) {
   int n = 0;
   start(l, epoch, first);
-  for (struct pt_batch *b; (b = next(l));) {
+  for (struct pt_train_batch *b; (b = next(l));) {
     assert_true(n < max);
     assert_int_equal(b->number, first + n);
     assert_int_equal(b->epoch, epoch);
@@ -174,7 +174,8 @@ static int epoch_sums(struct pt_loader *l, int64_t epoch, int64_t first, uint64_
 /* ---- what is in a batch ---- */
 
 /* Rows of one sample: every point once, with its colour, cell and label. */
-static void check_rows(const struct pt_batch *b, int64_t first, int64_t rows, int64_t scene) {
+static void check_rows(const struct pt_train_batch *b, int64_t first, int64_t rows,
+                       int64_t scene) {
   bool seen[POINTS] = {false};
   assert_int_equal(rows, POINTS);
   for (int64_t r = first; r < first + rows; r++) {
@@ -201,7 +202,7 @@ static void test_epoch(void **state) {
   assert_int_equal(pt_loader_batches(l), 4);
   int seen[SCENES][LOOP] = {{0}}, batches = 0;
   start(l, 0, 0);
-  for (struct pt_batch *b; (b = next(l)); batches++) {
+  for (struct pt_train_batch *b; (b = next(l)); batches++) {
     assert_int_equal(b->parts, batches < 3 ? 3 : 1);
     assert_int_equal(b->clouds, b->parts);
     assert_int_equal(b->channels, 3);
@@ -228,7 +229,7 @@ static void test_epoch(void **state) {
 static void order_of(struct pt_loader *l, int64_t epoch, int64_t order[SAMPLES]) {
   start(l, epoch, 0);
   for (int i = 0; i < SAMPLES; i++) {
-    struct pt_batch *b = next(l);
+    struct pt_train_batch *b = next(l);
     order[i] = b->part[0].scene + b->part[0].occurrence * SCENES;
   }
 }
@@ -249,7 +250,7 @@ static void test_order(void **state) {
   enum { EPOCHS = 400 };
   for (int e = 0; e < EPOCHS; e++) {
     start(l, e, 0);
-    struct pt_batch *one = next(l);
+    struct pt_train_batch *one = next(l);
     first[one->part[0].scene + one->part[0].occurrence * SCENES]++;
   }
   for (int i = 0; i < SAMPLES; i++) /* 40 expected, deviation 6 */
@@ -288,7 +289,7 @@ static void test_draws(void **state) {
 
 /* ---- Mix3D ---- */
 
-static void check_mixed(const struct pt_batch *b) {
+static void check_mixed(const struct pt_train_batch *b) {
   assert_true(b->mixed);
   assert_int_equal(b->clouds, 2); /* of three samples */
   assert_int_equal(b->offset[1], b->part[0].rows + b->part[1].rows);
@@ -321,7 +322,7 @@ static void test_mix(void **state) {
   struct pt_loader *l = open_loader(&f, &o);
   for (int e = 0; e < 100; e++) {
     start(l, e, 0);
-    for (struct pt_batch *b; (b = next(l)) && b->parts == 3; batches++) {
+    for (struct pt_train_batch *b; (b = next(l)) && b->parts == 3; batches++) {
       mixed += b->mixed;
       dropped += b->dropped;
       assert_int_equal(b->clouds, b->mixed ? 2 : 3);
@@ -341,7 +342,7 @@ static void test_mix(void **state) {
   o.batch_size = 1;
   l = open_loader(&f, &o);
   start(l, 0, 0);
-  struct pt_batch *b = next(l); /* nothing to mix with */
+  struct pt_train_batch *b = next(l); /* nothing to mix with */
   assert_int_equal(b->clouds, 1);
   assert_int_equal(b->n, POINTS);
   pt_loader_close(l);
@@ -422,7 +423,7 @@ static void test_memory(void **state) {
   o.memory = times.peak / 3;
   l = open_loader(&f, &o);
   start(l, 0, 0);
-  struct pt_batch *b;
+  struct pt_train_batch *b;
   int st = 0;
   do st = pt_loader_next(l, &b, &err);
   while (!st && b);
@@ -449,7 +450,7 @@ static void failing(struct fixture *f, const struct pt_loader_options *o, const 
   int64_t calls = f->env.mem.calls - begin;
   for (int64_t k = 1; k <= calls; k++) {
     struct ptv3_error err;
-    struct pt_batch *b;
+    struct pt_train_batch *b;
     f->env.mem.fail_at = f->env.mem.calls + k;
     int st = pt_loader_open(&l, &f->env, o, &err), n = 0;
     if (!st) st = pt_loader_start(l, 0, 0, &err);
@@ -492,7 +493,7 @@ static void expect_error(const char *split, const char *words, int threads) {
   o.batch_size = 2;
   struct pt_loader *l = open_loader(&f, &o);
   struct ptv3_error err;
-  struct pt_batch *b;
+  struct pt_train_batch *b;
   start(l, 0, 0);
   assert_non_null(next(l)); /* scenes 0 and 1 are well; scene 3 is in the second batch */
   assert_int_equal(pt_loader_next(l, &b, &err), PTV3_DATA);
@@ -516,7 +517,7 @@ static void test_errors(void **state) {
   struct pt_loader_options o = usual(&f);
   struct ptv3_error err;
   struct pt_loader *l;
-  struct pt_batch *b;
+  struct pt_train_batch *b;
   o.batch_size = 0;
   assert_int_equal(pt_loader_open(&l, &f.env, &o, &err), PTV3_INVALID);
   o = usual(&f);
@@ -543,7 +544,7 @@ static void test_leaving(void **state) {
   open_split(&f, "train", jitter);
   struct pt_loader_options o = usual(&f);
   struct ptv3_error err;
-  struct pt_batch *b;
+  struct pt_train_batch *b;
   int left = 3;
   f.env.progress = refuse;
   f.env.user = &left;
