@@ -23,6 +23,12 @@ static inline double pt_ref_gelu(double v) {
   return 0.5 * v * (1.0 + erf(v * 0.70710678118654752));
 }
 
+/* Its derivative. */
+static inline double pt_ref_gelu_grad(double v) {
+  return 0.5 * (1.0 + erf(v * 0.70710678118654752)) +
+         v * 0.39894228040143268 * exp(-0.5 * v * v);
+}
+
 /* Row r of a tensor [rows, c] as doubles. */
 static inline void pt_ref_row(double *dst, const void *x, enum pt_dtype type, int64_t r,
                               int c) {
