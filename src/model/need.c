@@ -50,6 +50,8 @@ static double work_of(const struct pt_step *s) {
       const struct pt_linear_grad *a = &s->a.linear_grad;
       return (a->dx ? 4 : 2) * (double)a->n * a->in * a->c;
     }
+    case PT_OP_batchnorm:
+    case PT_OP_batchnorm_grad:
     case PT_OPS: break;
   }
   return 0;

@@ -14,6 +14,8 @@
 #include <stddef.h>
 
 #include "attention.h"
+#include "batchnorm.h"
+#include "batchnorm_grad.h"
 #include "cpe.h"
 #include "embed.h"
 #include "env.h"

@@ -303,6 +303,50 @@ static void run_batchnorm_eval(struct refcase *c) {
   ref_check(c, n > 0, "empty");
 }
 
+/* BatchNorm with the statistics of n rows of y, then GELU; stats [2, c] are left for the
+ * backward pass. name: of the layer, with its dot. */
+static float *run_batchnorm(struct refcase *c, const char *name, const float *y, int64_t n,
+                            int ch, float *stats) {
+  struct pt_batchnorm a = {.n = n, .c = ch, .y = y, .out = ref_alloc(c, n * ch, 4)};
+  a.gamma = ref_f32(c, NULL, "%sweight", name), a.beta = ref_f32(c, NULL, "%sbias", name);
+  a.running = ref_f32(c, NULL, "%srunning_mean", name);
+  a.running_var = ref_f32(c, NULL, "%srunning_var", name);
+  a.eps = 1e-3f, a.momentum = 0.01f, a.stats = stats;
+  RUN(c, batchnorm, &a);
+  const char *bare = strncmp(name, "w/", 2) == 0 ? name + 2 : NULL;
+  char mean[60] = "running_mean_after", var[60] = "running_var_after", error[80];
+  if (bare) snprintf(mean, sizeof mean, "after/%srunning_mean", bare);
+  if (bare) snprintf(var, sizeof var, "after/%srunning_var", bare);
+  snprintf(error, sizeof error, "float32_error|%s", mean);
+  ref_compare(c, mean, a.running, ref_f64(c, NULL, "%s", mean), ch, error);
+  snprintf(error, sizeof error, "float32_error|%s", var);
+  ref_compare(c, var, a.running_var, ref_f64(c, NULL, "%s", var), ch, error);
+  return a.out;
+}
+
+/* The recorded layer has no GELU. With 30 added to beta GELU is the identity with slope 1, and
+ * neither the statistics nor the gradients know of beta otherwise. */
+static void run_batchnorm_train(struct refcase *c) {
+  const int ch = (int)ref_tensor(c, "x")->shape[1];
+  int64_t n;
+  float *x = ref_f32(c, &n, "x"), *g = ref_f32(c, NULL, "grad_out");
+  float *beta = ref_f32(c, NULL, "bias"), *stats = ref_alloc(c, 2 * ch, 4);
+  double *want = ref_f64(c, NULL, "y");
+  for (int64_t i = 0; i < n; i++) want[i] = gelu(want[i]);
+  float *y = run_batchnorm(c, "", x, n / ch, ch, stats);
+  ref_compare(c, "gelu(y)", y, want, n, "float32_error|y");
+  for (int i = 0; i < ch; i++) beta[i] += 30.0f;
+  struct pt_batchnorm_grad a = {.n = n / ch, .c = ch, .y = x, .stats = stats, .g = g};
+  a.gamma = ref_f32(c, NULL, "weight"), a.beta = beta;
+  a.dgamma = filled(c, ch, 0), a.dbeta = filled(c, ch, 0);
+  RUN(c, batchnorm_grad, &a);
+  ref_compare(c, "grad_x", g, ref_f64(c, NULL, "grad_x"), n, "float32_error|grad_x");
+  ref_compare(c, "grad_weight", a.dgamma, ref_f64(c, NULL, "grad_weight"), ch,
+              "float32_error|grad_weight");
+  ref_compare(c, "grad_bias", a.dbeta, ref_f64(c, NULL, "grad_bias"), ch,
+              "float32_error|grad_bias");
+}
+
 static void run_layernorm(struct refcase *c) {
   int ch = (int)ref_tensor(c, "x")->shape[1];
   int64_t n;
@@ -632,6 +676,7 @@ const struct refkind refkinds_ops[] = {
     {"Embedding:", run_embedding},
     {"GELU", run_gelu},
     {"BatchNorm1d eval", run_batchnorm_eval},
+    {"BatchNorm1d train", run_batchnorm_train},
     {"LayerNorm", run_layernorm},
     {"Linear y", run_linear},
     {"MLP", run_mlp},
