@@ -178,16 +178,19 @@ struct run {
 
 #define TIME(r, op, args, rows, flops) \
   if (!(r)->only || !strcmp((r)->only, #op)) TIME_(r, op, args, rows, flops)
-#define TIME_(r, op, args, rows, flops)                                             \
-  do {                                                                              \
-    struct pt_exec exec = {(r)->threads, (r)->tile, (r)->scratch,                   \
-                           ((r)->k->op##_scratch(args, (r)->tile) + 63) / 64 * 64}; \
-    if (exec.scratch_stride * exec.threads > (r)->room) abort();                    \
-    double seconds;                                                                 \
-    TYPICAL(seconds, (r)->k->op(args, &exec));                                      \
-    printf("%-7s n %7lld c %4d  %8.3f ms  %7.0f krows/s  %6.1f GFLOP/s\n", #op,     \
-           (long long)(rows), c, 1e3 * seconds, 1e-3 * (double)(rows) / seconds,    \
-           1e-9 * (double)(flops) / seconds);                                       \
+#define TIME_(r, op, args, rows, flops)                                            \
+  do {                                                                             \
+    struct pt_exec exec = {                                                        \
+        .threads = (r)->threads,                                                   \
+        .tile = (r)->tile,                                                         \
+        .scratch = (r)->scratch,                                                   \
+        .scratch_stride = ((r)->k->op##_scratch(args, (r)->tile) + 63) / 64 * 64}; \
+    if (exec.scratch_stride * exec.threads > (r)->room) abort();                   \
+    double seconds;                                                                \
+    TYPICAL(seconds, (r)->k->op(args, &exec));                                     \
+    printf("%-7s n %7lld c %4d  %8.3f ms  %7.0f krows/s  %6.1f GFLOP/s\n", #op,    \
+           (long long)(rows), c, 1e3 * seconds, 1e-3 * (double)(rows) / seconds,   \
+           1e-9 * (double)(flops) / seconds);                                      \
   } while (0)
 
 static int64_t pairs(const struct pt_voxels *v, int h) {

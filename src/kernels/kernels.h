@@ -17,7 +17,17 @@ struct pt_exec {
   int tile;               /* rows a tile, 0: the kernel's own choice */
   char *scratch;          /* [threads, scratch_stride] bytes, 64-byte aligned */
   int64_t scratch_stride; /* bytes a thread, >= the kernel's <op>_scratch, multiple of 64 */
+  /* The part of the work that is to be done: units from .. to - 1; to 0: all of them. A unit
+   * is a block of voxels (embed, cpe), a patch with the borrowing one that follows it
+   * (attention), a parent cell (pool), a row (mlp, unpool, head): plan/window.h. Runs of all
+   * parts, each once, give the bits of one run of all. */
+  int64_t from, to;
 };
+
+/* Units to be done, of `all`. */
+static inline int64_t pt_exec_to(const struct pt_exec *x, int64_t all) {
+  return x->to > 0 && x->to < all ? x->to : all;
+}
 
 /* Every op: void pt_<op>_<version>(const struct pt_<op> *, const struct pt_exec *), and
  * int64_t pt_<op>_scratch_<version>(const struct pt_<op> *, int tile): bytes of scratch a

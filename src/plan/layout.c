@@ -4,6 +4,7 @@
 
 #include "plan.h"
 #include "size.h"
+#include "window.h"
 
 static void find_lifetimes(struct pt_plan *p, int keep) {
   for (int64_t i = 0; i < p->tensors; i++) p->tensor[i].first = (int)p->steps;
@@ -27,6 +28,11 @@ static int by_size(const void *a, const void *b) {
   return x < y ? -1 : x > y; /* declaration order: the result is the same everywhere */
 }
 
+/* What a tensor takes where it lies: in the file whole grains, so that no two share one. */
+static int64_t room_of(const struct pt_plan_tensor *t) {
+  return t->spilled ? pt_round_up(t->bytes, PT_SPILL_GRAIN) : t->bytes;
+}
+
 /* The lowest offset at which t overlaps none of the placed tensors alive with it. */
 static int64_t lowest_place(struct pt_plan_tensor *const *placed, int64_t count,
                             const struct pt_plan_tensor *t) {
@@ -35,8 +41,9 @@ static int64_t lowest_place(struct pt_plan_tensor *const *placed, int64_t count,
     moved = false;
     for (int64_t i = 0; i < count; i++) {
       const struct pt_plan_tensor *o = placed[i];
-      if (!together(o, t) || at + t->bytes <= o->offset || o->offset + o->bytes <= at) continue;
-      at = o->offset + o->bytes;
+      if (o->spilled != t->spilled || !together(o, t)) continue;
+      if (at + room_of(t) <= o->offset || o->offset + room_of(o) <= at) continue;
+      at = o->offset + room_of(o);
       moved = true;
     }
   }
@@ -62,13 +69,14 @@ int pt_plan_layout(struct pt_plan *p, int keep, struct ptv3_error *err) {
   find_lifetimes(p, keep);
   for (int64_t i = 0; i < p->tensors; i++) list[i] = &p->tensor[i];
   qsort(list, (size_t)p->tensors, sizeof *list, by_size);
-  p->features = 0;
+  p->features = p->file = 0;
   for (int64_t i = 0; i < p->tensors; i++) {
     list[i]->offset = lowest_place(list, i, list[i]);
-    p->features = pt_max(p->features, list[i]->offset + list[i]->bytes);
+    int64_t *size = list[i]->spilled ? &p->file : &p->features;
+    *size = pt_max(*size, list[i]->offset + room_of(list[i]));
   }
   pt_free(p->mem, list);
-
+  p->stamps = pt_round_up(4 * pt_window_words(p, false), 64);
   pt_plan_scratch(p, p->tile, p->threads);
   return PTV3_OK;
 }
@@ -80,5 +88,5 @@ void pt_plan_scratch(struct pt_plan *p, int tile, int threads) {
   for (int64_t s = 0; s < p->steps; s++)
     p->scratch = pt_max(p->scratch, scratch_of(p->kernels, &p->step[s], tile));
   p->scratch = pt_round_up(p->scratch, 64);
-  p->arena = p->features + threads * p->scratch;
+  p->arena = p->features + threads * p->scratch + p->stamps;
 }

@@ -1,4 +1,5 @@
-/* plan.c - building and running a plan; see plan.h. Offsets are found in layout.c. */
+/* plan.c - building and running a plan; see plan.h. Offsets are found in layout.c, what parts
+ * of steps touch in window.c. */
 #include "plan.h"
 
 #include <stdio.h>
@@ -6,6 +7,7 @@
 
 #include "feature.h"
 #include "size.h"
+#include "window.h"
 
 const char *pt_op_name(enum pt_op op) {
   static const char *const name[] = {
@@ -59,13 +61,6 @@ void pt_bind(struct pt_step *s, size_t field, int tensor) {
   s->bind[s->binds++].field = field;
 }
 
-static void resolve(const struct pt_plan *p, struct pt_step *s, char *arena) {
-  for (int b = 0; b < s->binds; b++) {
-    void *t = arena + p->tensor[s->bind[b].tensor].offset;
-    memcpy((char *)&s->a + s->bind[b].field, &t, sizeof t);
-  }
-}
-
 static void run_step(const struct pt_kernels *k, const struct pt_step *s,
                      const struct pt_exec *x) {
   switch (s->op) {
@@ -76,6 +71,53 @@ static void run_step(const struct pt_kernels *k, const struct pt_step *s,
 #include "kernels.def"
 #undef KERNEL
     case PT_OPS: break;
+  }
+}
+
+/* ---- in parts ---- */
+
+/* What a run needs to know. */
+struct run {
+  struct pt_plan *p;
+  struct pt_env *env;
+  char *arena;
+  struct pt_exec exec;
+  int64_t step; /* number of the step at hand */
+};
+
+/* Where a part ends that begins at unit `from`: as many groups as keep the window small
+ * enough, `most` units at most. */
+static int64_t cut(struct pt_window *w, int64_t window, int64_t from, int64_t units,
+                   int64_t most) {
+  const int64_t group = pt_op_group(w->step->op), end = pt_min(units, from + most);
+  if (w->slots == 0) return end;
+  pt_window_clear(w);
+  for (int64_t to = from;;) {
+    int64_t next = pt_min(end, to + group);
+    pt_window_mark(w, to, next);
+    if (to > from && pt_window_bytes(w) > window) return to;
+    to = next;
+    if (to == end) return to;
+  }
+}
+
+/* For what is marked: starts reading what is not in memory, or gives back what is. */
+static void fetch(const struct run *r, const struct pt_window *w) {
+  for (int i = 0; i < w->slots; i++) {
+    const struct pt_plan_tensor *t = &r->p->tensor[w->slot[i].tensor];
+    if (t->first >= r->step) continue; /* nothing was written there yet */
+    for (int64_t at = 0, from, to; pt_window_run(&w->slot[i], &at, &from, &to);)
+      pt_spill_fetch(r->p->spill, t->offset + from * PT_SPILL_GRAIN,
+                     (to - from) * PT_SPILL_GRAIN);
+  }
+}
+
+static void drop(const struct run *r, const struct pt_window *w) {
+  for (int i = 0; i < w->slots; i++) {
+    const struct pt_plan_tensor *t = &r->p->tensor[w->slot[i].tensor];
+    for (int64_t at = 0, from, to; pt_window_run(&w->slot[i], &at, &from, &to);)
+      pt_spill_drop(r->p->spill, t->offset + from * PT_SPILL_GRAIN,
+                    (to - from) * PT_SPILL_GRAIN);
   }
 }
 
@@ -91,40 +133,81 @@ static struct pt_head head_rows(const struct pt_head *a, int64_t first, int64_t 
   return h;
 }
 
-/* The head, as many rows at a time as its tensor has, each part given away. */
-static int run_head(struct pt_plan *p, const struct pt_step *s, const struct pt_exec *x,
+/* One part of a step. The head gives it away. */
+static int run_part(struct run *r, const struct pt_step *s, int64_t from, int64_t to,
                     struct ptv3_error *err) {
-  const int64_t n = s->a.head.n, rows = p->tensor[s->out].rows;
-  struct pt_step part = *s;
-  int status = PTV3_OK;
-  for (int64_t r = 0; r < n && !status; r += rows) {
-    part.a.head = head_rows(&s->a.head, r, pt_min(rows, n - r));
-    run_step(p->kernels, &part, x);
-    if (p->give) status = p->give(p->give_user, r, part.a.head.n, part.a.head.out, err);
+  r->exec.from = from;
+  r->exec.to = to;
+  if (!s->rows) {
+    run_step(r->p->kernels, s, &r->exec);
+    return PTV3_OK;
   }
-  return status;
+  struct pt_step part = *s;
+  part.a.head = head_rows(&s->a.head, from, to - from);
+  r->exec.from = r->exec.to = 0;
+  run_step(r->p->kernels, &part, &r->exec);
+  if (!r->p->give) return PTV3_OK;
+  return r->p->give(r->p->give_user, from, to - from, part.a.head.out, err);
+}
+
+static int run_parts(struct run *r, const struct pt_step *s, struct ptv3_error *err) {
+  struct pt_plan *p = r->p;
+  struct pt_window w;
+  pt_window_open(&w, p, s, false, (uint32_t *)(void *)(r->arena + p->arena - p->stamps));
+  const int64_t most = s->rows ? p->tensor[s->out].rows : INT64_MAX / 2;
+  if (w.slots == 0 && !s->rows) return run_part(r, s, 0, 0, err);
+  const int64_t units = pt_op_units(s->op, &s->a);
+  for (int64_t from = 0, to; from < units; from = to) {
+    int status = from ? pt_progress(r->env, "network", r->step, p->steps, err) : PTV3_OK;
+    if (status) return status;
+    to = cut(&w, p->window, from, units, most);
+    fetch(r, &w);
+    status = run_part(r, s, from, to, err);
+    drop(r, &w);
+    if (status) return status;
+  }
+  return PTV3_OK;
+}
+
+/* ---- run ---- */
+
+static void *place_of(const struct run *r, const struct pt_plan_tensor *t) {
+  return (t->spilled ? r->p->spill->data : r->arena) + t->offset;
+}
+
+static void resolve(const struct run *r, struct pt_step *s) {
+  for (int b = 0; b < s->binds; b++) {
+    void *t = place_of(r, &r->p->tensor[s->bind[b].tensor]);
+    memcpy((char *)&s->a + s->bind[b].field, &t, sizeof t);
+  }
+}
+
+static void show(const struct run *r, const struct pt_step *s, pt_observer *observe,
+                 void *user) {
+  if (!observe || s->out < 0) return;
+  const struct pt_plan_tensor *t = &r->p->tensor[s->out];
+  observe(user, s, s->rows ? NULL : place_of(r, t), t->type, pt_step_rows(r->p, s),
+          t->channels);
+  if (t->spilled) pt_spill_drop(r->p->spill, t->offset, pt_round_up(t->bytes, PT_SPILL_GRAIN));
 }
 
 int pt_plan_run(struct pt_plan *p, struct pt_env *env, char *arena, pt_observer *observe,
                 void *user, struct ptv3_error *err) {
-  struct pt_exec x = {p->threads, p->tile, arena + p->features, p->scratch};
-  for (int64_t i = 0; i < p->steps; i++) {
-    struct pt_step *s = &p->step[i];
-    int status = pt_progress(env, "network", i, p->steps, err);
+  struct run r = {.p = p, .env = env, .arena = arena};
+  r.exec = (struct pt_exec){.threads = p->threads,
+                            .tile = p->tile,
+                            .scratch = arena + p->features,
+                            .scratch_stride = p->scratch};
+  for (r.step = 0; r.step < p->steps; r.step++) {
+    struct pt_step *s = &p->step[r.step];
+    int status = pt_progress(env, "network", r.step, p->steps, err);
     if (status) return status;
-    resolve(p, s, arena);
+    resolve(&r, s);
     double start = pt_seconds();
-    if (s->rows)
-      status = run_head(p, s, &x, err);
-    else
-      run_step(p->kernels, s, &x);
+    status = run_parts(&r, s, err);
     p->seconds[s->op] += pt_seconds() - start;
     if (status) return status;
-    if (observe && s->out >= 0) {
-      const struct pt_plan_tensor *t = &p->tensor[s->out];
-      observe(user, s, s->rows ? NULL : arena + t->offset, t->type, pt_step_rows(p, s),
-              t->channels);
-    }
+    show(&r, s, observe, user);
   }
   return pt_progress(env, "network", p->steps, p->steps, err);
 }

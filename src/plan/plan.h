@@ -6,6 +6,10 @@
  * alive at the same time do not overlap; the peak is then known and nothing was allocated.
  * pt_plan_run takes the arena, fills in the pointers and runs the steps.
  *
+ * Tensors marked as spilled get an offset in a temporary file instead, found the same way. A
+ * step that touches some is run in parts, as many units at a time as keep what they touch of
+ * the file within p->window bytes (window.h); between parts that is given back.
+ *
  * Offsets: the largest tensor first, each at the lowest place free during its life, as
  * XNNPACK's memory planner and TensorFlow Lite's greedy-by-size planner do. */
 #ifndef PT_PLAN_H
@@ -24,6 +28,7 @@
 #include "linear_grad.h"
 #include "mlp.h"
 #include "pool.h"
+#include "spill.h"
 #include "unpool.h"
 
 enum pt_op {
@@ -47,7 +52,8 @@ struct pt_step {
   int binds;
   struct {
     int tensor;
-    size_t field; /* offset of the pointer within `a` */
+    size_t field;  /* offset of the pointer within `a` */
+    int64_t least; /* see pt_window_least */
   } bind[PT_STEP_BINDS];
   char label[32]; /* "enc0.block1", for reports and observers */
   int out;        /* the tensor that holds the step's result */
@@ -61,7 +67,8 @@ struct pt_plan_tensor {
   enum pt_dtype type;
   int64_t bytes;   /* a multiple of 64 */
   int first, last; /* steps; first > last: never used */
-  int64_t offset;  /* in the arena */
+  bool spilled;    /* lies in the file, not in the arena */
+  int64_t offset;  /* in the arena, or in the file */
 };
 
 /* Takes rows first .. first + rows - 1 of a result [rows, channels] that no tensor holds as a
@@ -79,7 +86,11 @@ struct pt_plan {
   int64_t tensors, tensor_cap;
   int64_t features;       /* bytes of the arena that tensors take; after pt_plan_layout */
   int64_t scratch;        /* bytes a thread */
-  int64_t arena;          /* bytes in all: features + threads x scratch */
+  int64_t stamps;         /* bytes that windows on spilled tensors take; 0: none are */
+  int64_t arena;          /* bytes in all: features + threads x scratch + stamps */
+  int64_t file;           /* bytes of the file that spilled tensors take */
+  int64_t window;         /* bytes of it that may be resident at once; set before pt_plan_run */
+  struct pt_spill *spill; /* the file; set before pt_plan_run where file > 0 */
   double seconds[PT_OPS]; /* spent by op, added up by pt_plan_run */
   pt_giver *give;         /* gets the logits, or NULL; set before pt_plan_run */
   void *give_user;
@@ -101,7 +112,8 @@ struct pt_step *pt_plan_step(struct pt_plan *p, enum pt_op op, const char *label
  * pt_bind(s, offsetof(struct pt_mlp, x), t). Negative tensors are ignored (NULL pointer). */
 void pt_bind(struct pt_step *s, size_t field, int tensor);
 
-/* Lifetimes, offsets, scratch. `keep` is read after the last step (the result), or -1. */
+/* Lifetimes, offsets, scratch. `keep` is read after the last step (the result), or -1. Again
+ * after `spilled` of tensors was changed. */
 int pt_plan_layout(struct pt_plan *p, int keep, struct ptv3_error *err);
 
 /* Changes tile and threads of a plan that is laid out: only its scratch depends on them. */

@@ -6,7 +6,7 @@
  * The list of ops is kernels.def, the versions are those this processor can run. A check
  * of a version passes if, for one made-up problem (<op>_case.c):
  *   - its result is within the problem's tolerance of "ref" (see check.h),
- *   - other numbers of threads and tile sizes give the same bits,
+ *   - other numbers of threads, tile sizes and parts (pt_exec.from, to) give the same bits,
  *   - nothing is written past an array or the scratch, and no input changes; scratch and
  *     outputs hold NaN before, so that reading what was not written shows.
  * All of it with features in float, and with features (and, where a version wants that,
@@ -19,6 +19,7 @@
 #include "check.h"
 #include "feature.h"
 #include "kernels.h"
+#include "window.h"
 
 typedef void run_fn(const struct pt_kernels *, const void *, const struct pt_exec *);
 typedef int64_t scratch_fn(const struct pt_kernels *, const void *, int tile);
@@ -72,12 +73,26 @@ static bool scratch_close(struct scratch *s) {
   return whole;
 }
 
+/* In so many parts, the last first: their order is nothing an op may depend on. */
+static void run_parts(const struct op *op, const struct pt_kernels *k, const struct problem *p,
+                      struct pt_exec *ex, int parts) {
+  int64_t units = pt_op_units((enum pt_op)(op - ops), p->op);
+  for (int64_t i = parts - 1; i >= 0; i--) {
+    ex->from = units * i / parts;
+    ex->to = units * (i + 1) / parts;
+    if (ex->to > ex->from) op->run(k, p->op, ex);
+  }
+}
+
 /* NULL, or what went wrong. */
 static const char *run_once(const struct op *op, const struct pt_kernels *k, struct problem *p,
-                            int threads, int tile) {
+                            int threads, int tile, int parts) {
   struct scratch s = scratch_open(op, k, p->op, threads, tile);
   problem_reset(p);
-  op->run(k, p->op, &s.ex);
+  if (parts == 1)
+    op->run(k, p->op, &s.ex);
+  else
+    run_parts(op, k, p, &s.ex, parts);
   const char *wrong = problem_damage(p);
   return scratch_close(&s) ? wrong : "wrote past the scratch";
 }
@@ -151,15 +166,17 @@ struct tally {
 };
 
 static const struct {
-  int threads, tile;
-} settings[] = {{2, 0}, {3, 1}, {1, 7}, {4, 64}, {2, 33}};
+  int threads, tile, parts;
+} settings[] = {{2, 0, 1},  {3, 1, 1}, {1, 7, 1},  {4, 64, 1},
+                {2, 33, 1}, {2, 0, 2}, {1, 33, 5}, {3, 0, 1000}};
 
 /* Same bits with every setting? NULL, or what is wrong; where gets the setting. */
 static const char *check_settings(const struct op *op, const struct pt_kernels *k,
                                   struct problem *p, const char *first, int *where) {
   for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
     *where = (int)i;
-    const char *wrong = run_once(op, k, p, settings[i].threads, settings[i].tile);
+    const char *wrong =
+        run_once(op, k, p, settings[i].threads, settings[i].tile, settings[i].parts);
     char *got = result_of(p);
     if (!wrong && memcmp(first, got, (size_t)result_bytes(p)) != 0)
       wrong = "other bits than with one thread and its own tile";
@@ -173,7 +190,7 @@ static bool check_version(const struct op *op, const struct pt_kernels *k, struc
                           const char *want, double *worst) {
   char place[64] = "";
   int at = 0;
-  const char *wrong = run_once(op, k, p, 1, 0);
+  const char *wrong = run_once(op, k, p, 1, 0, 1);
   char *got = result_of(p);
   double e = compare(p, want, got);
   if (!wrong && !(e <= 1.0)) {
@@ -182,8 +199,8 @@ static bool check_version(const struct op *op, const struct pt_kernels *k, struc
   } else if (!wrong) {
     wrong = check_settings(op, k, p, got, &at);
     if (wrong)
-      snprintf(place, sizeof place, " (threads %d, tile %d)", settings[at].threads,
-               settings[at].tile);
+      snprintf(place, sizeof place, " (threads %d, tile %d, parts %d)", settings[at].threads,
+               settings[at].tile, settings[at].parts);
   }
   if (wrong)
     printf("  %s %s %s: %s: %s%s\n", op->name, k->name, type_name(p->type), p->text, wrong,
@@ -204,7 +221,7 @@ static void check_problem(const struct op *op, int i, enum pt_dtype type, enum p
   op->cases->make(&p, i);
   problem_seal(&p);
   if (!*want) {
-    run_once(op, k[0], &p, 1, 0);
+    run_once(op, k[0], &p, 1, 0, 1);
     *want = result_of(&p);
   }
   for (int v = 0; v < count; v++) {

@@ -107,7 +107,8 @@ static const struct pt_kernels *kernels(struct refcase *c) {
 
 static struct pt_exec exec_for(struct refcase *c, int64_t scratch) {
   int64_t stride = (scratch + 63) / 64 * 64;
-  return (struct pt_exec){2, 0, ref_alloc(c, 2 * stride + 64, 1), stride};
+  return (struct pt_exec){
+      .threads = 2, .scratch = ref_alloc(c, 2 * stride + 64, 1), .scratch_stride = stride};
 }
 
 #define RUN(c, op, args)                                                \

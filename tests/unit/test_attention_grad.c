@@ -91,7 +91,7 @@ static void open_made(struct made *m, struct form form) {
   int64_t bytes = pt_attention_grad_scratch_ref(&a, 0);
   if (bytes < pt_attention_scratch_ref(&f, 0)) bytes = pt_attention_scratch_ref(&f, 0);
   m->scratch = made_room(bytes);
-  m->ex = (struct pt_exec){1, 0, m->scratch, bytes};
+  m->ex = (struct pt_exec){.threads = 1, .scratch = m->scratch, .scratch_stride = bytes};
 }
 
 static void close_made(struct made *m) {

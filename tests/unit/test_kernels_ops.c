@@ -80,7 +80,8 @@ static void run_once(const struct versions *op, int version, const void *args, s
   memset(scratch, 0xff, (size_t)(stride * threads + CANARY));
   for (int64_t i = 0; i < o->n + CANARY; i++) o->out[i] = i < o->n ? NAN : 7.0f;
   if (o->before) memcpy(o->out, o->before, (size_t)o->n * sizeof(float));
-  struct pt_exec x = {threads, tile, scratch, stride};
+  struct pt_exec x = {
+      .threads = threads, .tile = tile, .scratch = scratch, .scratch_stride = stride};
   op->run[version](args, &x);
   for (int i = 0; i < CANARY; i++) {
     if (o->out[o->n + i] != 7.0f) fail_msg("%s: wrote past its output", op->name);
@@ -446,7 +447,7 @@ static void test_rounding(void **state) {
   struct pt_cpu cpu = pt_cpu_detect();
   for (int v = 0; v < 2 + cpu.avx2 + cpu.avx512 + cpu.bf16; v++) {
     int64_t stride = (op_unpool.scratch[v](&a, 0) + 63) / 64 * 64;
-    struct pt_exec e = {1, 0, made_room(stride), stride};
+    struct pt_exec e = {.threads = 1, .scratch = made_room(stride), .scratch_stride = stride};
     op_unpool.run[v](&a, &e);
     for (int i = 0; i < N * C; i++) {
       const float in = pt_bf16_float(x[i / C]), want = in * gain[i % C];

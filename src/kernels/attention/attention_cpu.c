@@ -403,35 +403,22 @@ static void run_patch(struct work *w, struct pt_patch p) {
   wait_for_all(w);
 }
 
-/* The patches that borrow, or those that do not: how many, and which is number i. */
-static int64_t count_patches(const struct pt_attention *a, bool borrowing, int64_t i,
-                             struct pt_patch *p) {
-  int64_t total = 0;
-  for (int b = 0; b < a->clouds; b++) {
-    int64_t base = a->offset[b], n = a->offset[b + 1] - base;
-    int64_t whole = n <= a->patch ? n > 0 : n / a->patch;
-    int64_t here = borrowing ? n > a->patch && n % a->patch : whole;
-    if (p && i >= total && i < total + here)
-      *p = pt_patch_of(base, n, a->patch, borrowing ? whole : i - total);
-    total += here;
-  }
-  return total;
-}
-
-/* One thread a patch while there are enough of them; the rest, if it would leave many
- * threads without work, one patch after the other by all threads. */
-static void run_patches(struct work *alone, struct work *team, bool borrowing) {
+/* Patches from .. to - 1 of those that borrow, or of those that do not. One thread a patch
+ * while there are enough of them; the rest, if it would leave many threads without work, one
+ * patch after the other by all threads. */
+static void run_patches(struct work *alone, struct work *team, bool borrowing, int64_t from,
+                        int64_t to) {
   const struct pt_attention *a = alone->a;
-  int64_t count = count_patches(a, borrowing, 0, NULL), rest = count % team->size;
+  int64_t rest = (to - from) % team->size;
   if (rest * 4 > 3 * (int64_t)team->size) rest = 0;
   struct pt_patch p = {0, 0, 0};
 #pragma omp for schedule(dynamic)
-  for (int64_t i = 0; i < count - rest; i++) {
-    count_patches(a, borrowing, i, &p);
+  for (int64_t i = from; i < to - rest; i++) {
+    pt_patch_find(a, borrowing, i, &p);
     run_patch(alone, p);
   }
-  for (int64_t i = count - rest; i < count; i++) {
-    count_patches(a, borrowing, i, &p);
+  for (int64_t i = to - rest; i < to; i++) {
+    pt_patch_find(a, borrowing, i, &p);
     run_patch(team, p);
   }
 }
@@ -439,6 +426,7 @@ static void run_patches(struct work *alone, struct work *team, bool borrowing) {
 void PT_FN(pt_attention)(const struct pt_attention *a, const struct pt_exec *ex) {
   bool narrow = a->qkv.type == PT_BF16 && a->proj.type == PT_BF16;
   struct sizes z = sizes_of(a, ex->tile, may_dot(a) && narrow && !a->rpe);
+  const int64_t from = ex->from, to = pt_exec_to(ex, pt_patch_find(a, false, 0, NULL));
 #pragma omp parallel num_threads(ex->threads)
   {
     char *own = pt_scratch(ex);
@@ -448,7 +436,7 @@ void PT_FN(pt_attention)(const struct pt_attention *a, const struct pt_exec *ex)
     lay_out(&alone, own, own);
     lay_out(&team, ex->scratch, own);
     /* Borrowing patches first: the rows they borrow are still as they came in. */
-    run_patches(&alone, &team, true);
-    run_patches(&alone, &team, false);
+    run_patches(&alone, &team, true, pt_patch_borrowers(a, from), pt_patch_borrowers(a, to));
+    run_patches(&alone, &team, false, from, to);
   }
 }

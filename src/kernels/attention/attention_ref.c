@@ -88,21 +88,24 @@ static void patch_ref(const struct pt_attention *a, struct pt_patch p, double *s
 }
 
 void pt_attention_ref(const struct pt_attention *a, const struct pt_exec *ex) {
-  int64_t total = pt_patch_total(a);
+  int64_t from = ex->from, to = pt_exec_to(ex, pt_patch_find(a, false, 0, NULL));
+  int64_t first = pt_patch_borrowers(a, from), last = pt_patch_borrowers(a, to);
 #pragma omp parallel num_threads(ex->threads)
   {
     double *scratch =
         (double *)(void *)(ex->scratch + omp_get_thread_num() * ex->scratch_stride);
     /* Borrowing patches first: the rows they borrow are still as they came in. */
 #pragma omp for schedule(dynamic)
-    for (int b = 0; b < a->clouds; b++) {
-      struct pt_patch p = pt_patch_borrowing(a, b);
-      if (p.own > 0) patch_ref(a, p, scratch);
+    for (int64_t i = first; i < last; i++) {
+      struct pt_patch p = {0, 0, 0};
+      pt_patch_find(a, true, i, &p);
+      patch_ref(a, p, scratch);
     }
 #pragma omp for schedule(dynamic)
-    for (int64_t i = 0; i < total; i++) {
-      struct pt_patch p = pt_patch_at(a, i);
-      if (p.own == p.len) patch_ref(a, p, scratch);
+    for (int64_t i = from; i < to; i++) {
+      struct pt_patch p = {0, 0, 0};
+      pt_patch_find(a, false, i, &p);
+      patch_ref(a, p, scratch);
     }
   }
 }

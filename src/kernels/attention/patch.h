@@ -16,20 +16,20 @@ struct pt_patch {
   int own;       /* the last own positions are queries; own < len: this patch borrows */
 };
 
-/* Patches of all clouds together. */
-static inline int64_t pt_patch_total(const struct pt_attention *a) {
-  int64_t total = 0;
-  for (int b = 0; b < a->clouds; b++)
-    total += pt_patch_count(a->offset[b + 1] - a->offset[b], a->patch);
-  return total;
-}
-
 /* Patch i of a cloud with n positions that begins at position base. */
 static inline struct pt_patch pt_patch_of(int64_t base, int64_t n, int patch, int64_t i) {
   int64_t first = i * patch, end = first + patch;
   if (n <= patch) return (struct pt_patch){base, (int)n, (int)n};
   if (end <= n) return (struct pt_patch){base + first, patch, patch};
   return (struct pt_patch){base + n - patch, patch, (int)(n - first)};
+}
+
+/* Patches of all clouds together. */
+static inline int64_t pt_patch_total(const struct pt_attention *a) {
+  int64_t total = 0;
+  for (int b = 0; b < a->clouds; b++)
+    total += pt_patch_count(a->offset[b + 1] - a->offset[b], a->patch);
+  return total;
 }
 
 /* Patch number index, 0 .. pt_patch_total - 1, cloud by cloud. */
@@ -42,11 +42,33 @@ static inline struct pt_patch pt_patch_at(const struct pt_attention *a, int64_t 
   return (struct pt_patch){0, 0, 0};
 }
 
-/* The last patch of cloud b if it borrows; else a patch with own = 0. */
-static inline struct pt_patch pt_patch_borrowing(const struct pt_attention *a, int b) {
-  int64_t n = a->offset[b + 1] - a->offset[b];
-  if (n <= a->patch || n % a->patch == 0) return (struct pt_patch){0, 0, 0};
-  return pt_patch_of(a->offset[b], n, a->patch, n / a->patch);
+/* The patches that borrow, or those that do not, cloud by cloud: how many there are, and
+ * which is number i (p may be NULL). */
+static inline int64_t pt_patch_find(const struct pt_attention *a, bool borrowing, int64_t i,
+                                    struct pt_patch *p) {
+  int64_t total = 0;
+  for (int b = 0; b < a->clouds; b++) {
+    int64_t base = a->offset[b], n = a->offset[b + 1] - base;
+    int64_t whole = n <= a->patch ? n > 0 : n / a->patch;
+    int64_t here = borrowing ? n > a->patch && n % a->patch : whole;
+    if (p && i >= total && i < total + here)
+      *p = pt_patch_of(base, n, a->patch, borrowing ? whole : i - total);
+    total += here;
+  }
+  return total;
+}
+
+/* How many patches borrow from one that comes before number `whole` of those that do not: a
+ * patch borrows from the last of its cloud. */
+static inline int64_t pt_patch_borrowers(const struct pt_attention *a, int64_t whole) {
+  int64_t total = 0, seen = 0;
+  for (int b = 0; b < a->clouds; b++) {
+    int64_t n = a->offset[b + 1] - a->offset[b];
+    seen += n <= a->patch ? n > 0 : n / a->patch;
+    if (seen > whole) break;
+    total += n > a->patch && n % a->patch;
+  }
+  return total;
 }
 
 /* Longest patch there can be: sizes only. */

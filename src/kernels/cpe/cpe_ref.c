@@ -46,7 +46,7 @@ static void one_row(const struct pt_cpe *a, int64_t r, const int32_t *table, dou
 
 void pt_cpe_ref(const struct pt_cpe *a, const struct pt_exec *x) {
 #pragma omp parallel for num_threads(x->threads) schedule(dynamic)
-  for (int64_t b = 0; b < a->vox->blocks; b++) {
+  for (int64_t b = x->from; b < pt_exec_to(x, a->vox->blocks); b++) {
     double *y = pt_ref_scratch(x);
     int32_t *table = (int32_t *)(y + (int64_t)2 * a->c);
     pt_block_unfold(a->vox, b, 1, table);

@@ -41,12 +41,14 @@ static void done(const void *op, int64_t first, int rows, float *y, char *scratc
 void PT_FN(pt_embed)(const struct pt_embed *a, const struct pt_exec *x) {
   const struct pt_conv v = conv_of(a, x->tile);
   const struct pt_conv_sink sink = {place, done, a, a->c};
-  const int64_t run = pt_conv_run(a->n, v.cap, x);
+  const int64_t end = pt_exec_to(x, a->vox->blocks);
+  const int64_t first = a->vox->start[x->from], last = a->vox->start[end];
+  const int64_t run = pt_conv_run(last - first, v.cap, x);
 #pragma omp parallel for num_threads(x->threads) schedule(dynamic)
-  for (int64_t r = 0; r < a->n; r += run) {
+  for (int64_t r = first; r < last; r += run) {
     char *scratch = pt_scratch(x);
+    const int64_t b = pt_block_from(a->vox, r), to = pt_block_from(a->vox, r + run);
     PT_FN(pt_conv)
-    (&v, pt_block_from(a->vox, r), pt_block_from(a->vox, r + run), &sink, scratch,
-     scratch + PT_FN(pt_conv_scratch)(&v));
+    (&v, b, to < end ? to : end, &sink, scratch, scratch + PT_FN(pt_conv_scratch)(&v));
   }
 }

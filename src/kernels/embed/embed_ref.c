@@ -33,7 +33,7 @@ static void one_row(const struct pt_embed *a, int64_t r, const int32_t *table, d
 
 void pt_embed_ref(const struct pt_embed *a, const struct pt_exec *x) {
 #pragma omp parallel for num_threads(x->threads) schedule(dynamic)
-  for (int64_t b = 0; b < a->vox->blocks; b++) {
+  for (int64_t b = x->from; b < pt_exec_to(x, a->vox->blocks); b++) {
     double *y = pt_ref_scratch(x);
     int32_t *table = (int32_t *)(y + a->c);
     pt_block_unfold(a->vox, b, 2, table);

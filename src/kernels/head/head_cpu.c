@@ -29,7 +29,8 @@ static void one_tile(const struct pt_head *a, int64_t first, int64_t rows) {
 }
 
 void PT_FN(pt_head)(const struct pt_head *a, const struct pt_exec *x) {
-  const int64_t tile = pt_tile_rows(a->n, TILE_ROWS, x);
+  const int64_t end = pt_exec_to(x, a->n);
+  const int64_t tile = pt_tile_rows(end - x->from, TILE_ROWS, x);
 #pragma omp parallel for num_threads(x->threads) schedule(dynamic)
-  for (int64_t r = 0; r < a->n; r += tile) one_tile(a, r, a->n - r < tile ? a->n - r : tile);
+  for (int64_t r = x->from; r < end; r += tile) one_tile(a, r, end - r < tile ? end - r : tile);
 }

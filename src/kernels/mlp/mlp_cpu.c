@@ -69,8 +69,9 @@ static void one_tile(const struct pt_mlp *a, int64_t first, int64_t rows, float 
 }
 
 void PT_FN(pt_mlp)(const struct pt_mlp *a, const struct pt_exec *x) {
-  const int64_t tile = pt_tile_rows(a->n, wished_rows(a), x);
+  const int64_t end = pt_exec_to(x, a->n);
+  const int64_t tile = pt_tile_rows(end - x->from, wished_rows(a), x);
 #pragma omp parallel for num_threads(x->threads) schedule(dynamic)
-  for (int64_t r = 0; r < a->n; r += tile)
-    one_tile(a, r, a->n - r < tile ? a->n - r : tile, (float *)pt_scratch(x));
+  for (int64_t r = x->from; r < end; r += tile)
+    one_tile(a, r, end - r < tile ? end - r : tile, (float *)pt_scratch(x));
 }

@@ -66,9 +66,10 @@ static void some_segments(const struct pt_pool *a, int64_t s, int64_t end, int64
 void PT_FN(pt_pool)(const struct pt_pool *a, const struct pt_exec *x) {
   const int64_t tile = x->tile > 0 ? x->tile : TILE_ROWS;
   /* Segments a turn: about a tile of rows each, the last of which may be a short one. */
-  int64_t many = a->n > 0 ? pt_tile_rows(a->n, 2 * tile, x) * a->m / a->n : 1;
+  const int64_t end = pt_exec_to(x, a->m), rows = a->start[end] - a->start[x->from];
+  int64_t many = rows > 0 ? pt_tile_rows(rows, 2 * tile, x) * (end - x->from) / rows : 1;
   if (many < 1) many = 1;
 #pragma omp parallel for num_threads(x->threads) schedule(dynamic)
-  for (int64_t s = 0; s < a->m; s += many)
-    some_segments(a, s, a->m - s < many ? a->m : s + many, tile, (float *)pt_scratch(x));
+  for (int64_t s = x->from; s < end; s += many)
+    some_segments(a, s, end - s < many ? end : s + many, tile, (float *)pt_scratch(x));
 }

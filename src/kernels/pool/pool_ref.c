@@ -28,5 +28,5 @@ static void one_segment(const struct pt_pool *a, int64_t s, double *scratch) {
 
 void pt_pool_ref(const struct pt_pool *a, const struct pt_exec *x) {
 #pragma omp parallel for num_threads(x->threads)
-  for (int64_t s = 0; s < a->m; s++) one_segment(a, s, pt_ref_scratch(x));
+  for (int64_t s = x->from; s < pt_exec_to(x, a->m); s++) one_segment(a, s, pt_ref_scratch(x));
 }

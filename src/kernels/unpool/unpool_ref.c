@@ -25,5 +25,5 @@ static void one_row(const struct pt_unpool *a, int64_t r, double *scratch) {
 
 void pt_unpool_ref(const struct pt_unpool *a, const struct pt_exec *x) {
 #pragma omp parallel for num_threads(x->threads)
-  for (int64_t r = 0; r < a->n; r++) one_row(a, r, pt_ref_scratch(x));
+  for (int64_t r = x->from; r < pt_exec_to(x, a->n); r++) one_row(a, r, pt_ref_scratch(x));
 }
