@@ -263,7 +263,8 @@ PTV3_API int ptv3_predict(struct ptv3_model *model, const struct ptv3_cloud *clo
 /* ---- planning ---- */
 
 struct ptv3_plan_part {
-  const char *name; /* "weights", "cloud", "structure", "features", "output", "other" */
+  const char *name; /* "weights", "cloud", "loader", "structure", "features", "output",
+                       "other" */
   int64_t bytes;
 };
 
