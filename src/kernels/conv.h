@@ -1,4 +1,5 @@
-/* conv.h - the submanifold convolution of a run of blocks, which embed and cpe share.
+/* conv.h - the submanifold convolution of a run of blocks, which embed and cpe share, and the
+ * lists of neighbours it is made of.
  *
  *   y[r] = bias + sum over kernel offsets and present neighbours j: x[j] W_offset
  *
@@ -9,11 +10,14 @@
 #ifndef PT_CONV_H
 #define PT_CONV_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "isa.h"
 #include "mat.h"
 #include "voxels.h"
+
+enum { PT_CONV_ROWS = PT_BLOCK * PT_BLOCK * PT_BLOCK, PT_CONV_OFFSETS = 125 };
 
 struct pt_conv {
   const struct pt_voxels *vox;
@@ -24,7 +28,31 @@ struct pt_conv {
   struct pt_mat w;    /* (in, c), the first of size^3 one after the other */
   const float *bias;  /* [c], or NULL: 0 */
   int cap;            /* rows a tile */
+  bool mirror;        /* W_offset is that of the opposite offset: the last for the first */
 };
+
+/* The pairs of neighbours of a tile: at offset k, number i of count[k] says that row
+ * out[k * stride + i] of the tile has the neighbour in[k * stride + i], a row of the stage.
+ * Rows of the tile ascend; at the middle offset all of them are there, with themselves. */
+struct pt_conv_lists {
+  int32_t *in, *out; /* [size^3, stride] */
+  int64_t stride;    /* past cap, and no multiple of a page's lines */
+  int count[PT_CONV_OFFSETS];
+  int32_t *table;             /* [side^3] row of each voxel around a block */
+  int32_t cell[PT_CONV_ROWS]; /* first cell of the kernel around each row of a block */
+};
+
+/* Bytes of scratch: size and cap are read. */
+int64_t PT_FN(pt_conv_scratch)(const struct pt_conv *v);
+
+/* Lists the neighbours of rows first .. first + rows - 1, at most cap. The lists lie at the
+ * front of the scratch, where another thread finds them too. */
+struct pt_conv_lists *PT_FN(pt_conv_list)(const struct pt_conv *v, int64_t first, int rows,
+                                          char *scratch);
+
+/* y = the convolution of the rows that were listed; ld floats from row to row. */
+void PT_FN(pt_conv_tile)(const struct pt_conv *v, const struct pt_conv_lists *l, int64_t first,
+                         int rows, float *y, int64_t ld);
 
 /* What happens with a tile: where y goes ([rows, ld] for rows first ..), and what follows
  * once it is there. op and scratch are passed on. */
@@ -34,9 +62,6 @@ struct pt_conv_sink {
   const void *op;
   int64_t ld; /* floats from row to row of y */
 };
-
-/* Bytes of scratch: size and cap are read. */
-int64_t PT_FN(pt_conv_scratch)(const struct pt_conv *v);
 
 /* All tiles of blocks begin .. end - 1, on the calling thread. scratch: 64-byte aligned;
  * rest is passed to the sink. */

@@ -19,7 +19,8 @@ static int wished_rows(const struct pt_cpe *a) { return a->c <= 256 ? 384 : 512;
 
 static struct pt_conv conv_of(const struct pt_cpe *a, int tile) {
   const int cap = (int)pt_rows_at_most(a->n, tile > 0 ? tile : wished_rows(a));
-  return (struct pt_conv){a->vox, 3, a->c, a->c, a->in, a->type, a->conv_w, a->conv_bias, cap};
+  return (struct pt_conv){a->vox,  3,         a->c,         a->c, a->in,
+                          a->type, a->conv_w, a->conv_bias, cap,  false};
 }
 
 int64_t PT_FN(pt_cpe_scratch)(const struct pt_cpe *a, int tile) {

@@ -13,8 +13,8 @@ void PT_FN(pt_embed)(const struct pt_embed *a, const struct pt_exec *x);
 
 static struct pt_conv conv_of(const struct pt_embed *a, int tile) {
   const int cap = (int)pt_rows_at_most(a->n, tile > 0 ? tile : TILE_ROWS);
-  return (struct pt_conv){a->vox, 5, a->in, a->c, a->x, PT_F32, a->w, a->raw ? NULL : a->bias,
-                          cap};
+  return (struct pt_conv){
+      a->vox, 5, a->in, a->c, a->x, PT_F32, a->w, a->raw ? NULL : a->bias, cap, false};
 }
 
 int64_t PT_FN(pt_embed_scratch)(const struct pt_embed *a, int tile) {
