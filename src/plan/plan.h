@@ -20,6 +20,7 @@
 #include "attention.h"
 #include "batchnorm.h"
 #include "batchnorm_grad.h"
+#include "conv_grad.h"
 #include "cpe.h"
 #include "embed.h"
 #include "env.h"

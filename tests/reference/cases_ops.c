@@ -214,6 +214,38 @@ static void conv_by_cpe(struct refcase *c, const struct points *p, const float *
               "float32_error|y");
 }
 
+/* The recorded gradients grad_x, `weight` and, if recorded, grad_bias of a convolution of x, w
+ * (out, k, k, k, in), given that of its output; all in the case's order. */
+static void check_conv_grad(struct refcase *c, const struct points *p, const float *x,
+                            const float *w, const float *g, const char *weight) {
+  const struct pt_tensor *wt = ref_tensor(c, weight);
+  int out = (int)wt->shape[0], k = (int)wt->shape[1], in = (int)wt->shape[4];
+  int64_t taps = (int64_t)k * k * k, one = pt_mat_size(out, in, PT_F32);
+  char error[80];
+  struct pt_conv_grad a = {.vox = &p->s.stage[0].vox,
+                           .n = p->n,
+                           .size = k,
+                           .in = in,
+                           .c = out,
+                           .x = to_rows(c, p, x, in),
+                           .g = to_rows(c, p, g, out),
+                           .wt = {ref_alloc(c, taps * one, 1), out, in, PT_F32},
+                           .dw = filled(c, out * taps * in, 0),
+                           .dbias = filled(c, out, 0)};
+  float *dx = a.dx = filled(c, p->n * in, 0);
+  for (int64_t t = 0; t < taps; t++)
+    pt_mat_pack((void *)(uintptr_t)pt_mat_tap(&a.wt, t).data, PT_F32, w + t * in, out, in,
+                taps * in, 1);
+  RUN(c, conv_grad, &a);
+  ref_compare(c, "grad_x", from_rows(c, p, dx, in), ref_f64(c, NULL, "grad_x"), p->n * in,
+              "float32_error|grad_x");
+  snprintf(error, sizeof error, "float32_error|%s", weight);
+  ref_compare(c, weight, a.dw, ref_f64(c, NULL, "%s", weight), out * taps * in, error);
+  if (ref_has(c, "grad_bias"))
+    ref_compare(c, "grad_bias", a.dbias, ref_f64(c, NULL, "grad_bias"), out,
+                "float32_error|grad_bias");
+}
+
 static void run_conv(struct refcase *c) {
   const struct pt_tensor *wt = ref_tensor(c, "weight");
   int out = (int)wt->shape[0], k = (int)wt->shape[1], in = (int)wt->shape[4];
@@ -225,6 +257,7 @@ static void run_conv(struct refcase *c) {
   float *y = run_embed(c, &p, x, in, out, pack_conv(c, w, k, 5, in, out, NULL), bias);
   ref_compare(c, "gelu(conv) by embed", y, act, p.n * out, "float32_error|y");
   if (k == 3 && in == out) conv_by_cpe(c, &p, x, in, w, bias, want);
+  check_conv_grad(c, &p, x, w, ref_f32(c, NULL, "grad_out"), "grad_weight");
   ref_check(c, p.s.stage[0].n == p.n, "rows");
   pt_structure_free(c->env, &p.s);
 }
@@ -251,15 +284,42 @@ static double *conv_double(struct refcase *c, const float *x, const float *w, in
   return y;
 }
 
+/* The gradient of y [n, ch], given that of gelu(BatchNorm(y)), in double. */
+static float *before_batchnorm(struct refcase *c, const char *prefix, const double *y,
+                               const float *g, int64_t n, int ch) {
+  float *gamma = ref_f32(c, NULL, "%sweight", prefix), *d = ref_alloc(c, n * ch, 4);
+  float *beta = ref_f32(c, NULL, "%sbias", prefix);
+  for (int i = 0; i < ch; i++) {
+    double mean = 0, var = 0, sum = 0, dot = 0;
+    for (int64_t r = 0; r < n; r++) mean += y[r * ch + i] / (double)n;
+    for (int64_t r = 0; r < n; r++) var += pow(y[r * ch + i] - mean, 2) / (double)n;
+    const double inv = 1 / sqrt(var + 1e-3);
+    for (int pass = 0; pass < 2; pass++)
+      for (int64_t r = 0; r < n; r++) {
+        double hat = (y[r * ch + i] - mean) * inv;
+        double v = hat * (double)gamma[i] + (double)beta[i];
+        double slope = 0.5 * (1 + erf(v / sqrt(2))) + v * exp(-v * v / 2) / sqrt(8 * atan(1));
+        double e = (double)g[r * ch + i] * slope * (double)gamma[i];
+        if (pass == 0) sum += e / (double)n, dot += e * hat / (double)n;
+        if (pass == 1) d[r * ch + i] = (float)((e - sum - hat * dot) * inv);
+      }
+  }
+  return d;
+}
+
 static void run_embedding(struct refcase *c) {
   const struct pt_tensor *wt = ref_tensor(c, "w/stem.conv.weight");
   int out = (int)wt->shape[0], in = (int)wt->shape[4];
   struct points p = structure(c, 1, NULL, all_orders, 1);
   float *x = ref_f32(c, NULL, "x"), *w = ref_f32(c, NULL, "w/stem.conv.weight");
   float *g = ref_alloc(c, out, 4), *shift = ref_alloc(c, out, 4);
-  batchnorm(c, "w/stem.norm.", conv_double(c, x, w, p.n, 5, in, out), p.n, out, g, shift);
+  double *conv = conv_double(c, x, w, p.n, 5, in, out);
+  batchnorm(c, "w/stem.norm.", conv, p.n, out, g, shift);
   float *y = run_embed(c, &p, x, in, out, pack_conv(c, w, 5, 5, in, out, g), shift);
   ref_compare(c, "y", y, ref_f64(c, NULL, "y"), p.n * out, "float32_error|y");
+  float *grad = ref_f32(c, NULL, "grad_out");
+  grad = before_batchnorm(c, "w/stem.norm.", conv, grad, p.n, out);
+  check_conv_grad(c, &p, x, w, grad, "grad/stem.conv.weight");
   ref_check(c, p.s.stage[0].n == p.n, "rows");
   pt_structure_free(c->env, &p.s);
 }

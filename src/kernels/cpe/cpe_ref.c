@@ -2,39 +2,21 @@
  * from the unfolded block. */
 #include "cpe.h"
 
-#include "rows_ref.h"
-
-enum { SIDE = PT_BLOCK + 2, CELLS = SIDE * SIDE * SIDE };
+#include "conv_ref.h"
 
 int64_t pt_cpe_scratch_ref(const struct pt_cpe *a, int tile);
 void pt_cpe_ref(const struct pt_cpe *a, const struct pt_exec *x);
 
 int64_t pt_cpe_scratch_ref(const struct pt_cpe *a, int tile) {
   (void)tile;
-  return (int64_t)2 * a->c * (int64_t)sizeof(double) + CELLS * (int64_t)sizeof(int32_t);
-}
-
-/* y = conv_bias + the sum over the neighbours of row r. */
-static void convolve(const struct pt_cpe *a, int64_t r, const int32_t *table, double *y) {
-  const int32_t *at = a->vox->coord + 3 * r;
-  const int mask = PT_BLOCK - 1;
-  pt_ref_row(y, a->conv_bias, PT_F32, 0, a->c);
-  for (int k = 0; k < 27; k++) {
-    int32_t j = table[((at[0] & mask) + k / 9) * SIDE * SIDE +
-                      ((at[1] & mask) + k / 3 % 3) * SIDE + (at[2] & mask) + k % 3];
-    if (j < 0) continue;
-    struct pt_mat w = pt_mat_tap(&a->conv_w, k);
-    for (int o = 0; o < a->c; o++)
-      for (int i = 0; i < a->c; i++)
-        y[o] +=
-            (double)pt_get(a->in, a->type, (int64_t)j * a->c + i) * (double)pt_mat_at(&w, i, o);
-  }
+  return (int64_t)2 * a->c * (int64_t)sizeof(double) + pt_ref_table(3);
 }
 
 static void one_row(const struct pt_cpe *a, int64_t r, const int32_t *table, double *y) {
   double *z = y + a->c;
   const int64_t up = a->up ? (int64_t)a->cluster[r] * a->c : 0;
-  convolve(a, r, table, y);
+  pt_ref_row(y, a->conv_bias, PT_F32, 0, a->c);
+  pt_ref_conv_row(y, a->vox, r, table, 3, a->in, a->type, &a->conv_w, false);
   pt_ref_linear(z, y, &a->w, a->bias);
   pt_ref_layernorm(z, z, a->c, a->gamma, a->beta);
   for (int i = 0; i < a->c; i++) {

@@ -1,0 +1,153 @@
+/* conv_grad_cpu.c - conv_grad.h by turns of tiles (turns_cpu.h).
+ *
+ * A thread lists the neighbours of its tile once (conv.h) and uses the lists twice. dx of the
+ * tile is the convolution of g by the opposite offsets' matrices. dw at an offset is the
+ * product of the listed rows of g and x (outer.h), after the barrier: the threads share the
+ * offsets and, within an offset, groups of rows of dw, by the number of pairs, and each adds
+ * the tiles of the turn in order. So that a row of dw is long, the stem's few input channels
+ * take the place of the output's, and dw is transposed on the way. */
+#include "conv_grad.h"
+
+#include "conv.h"
+#include "isa.h"
+#include "rows_cpu.h"
+#include "turns_cpu.h"
+
+enum {
+  UNIT = 16,               /* rows of dw that stay together */
+  SHARE_NUMBERS = 1 << 16, /* of dw that tiles are added to at a time: a part of the cache */
+  FEW = 16                 /* input channels below which dw is transposed */
+};
+
+int64_t PT_FN(pt_conv_grad_scratch)(const struct pt_conv_grad *a, int tile);
+void PT_FN(pt_conv_grad)(const struct pt_conv_grad *a, const struct pt_exec *x);
+
+static int wished_rows(const struct pt_conv_grad *a) {
+  return a->size == 5 ? 256 : a->c <= 256 ? 384 : 512;
+}
+
+/* dx as a convolution. */
+static struct pt_conv conv_of(const struct pt_conv_grad *a, int tile) {
+  const int cap = (int)pt_rows_at_most(a->n, tile > 0 ? tile : wished_rows(a));
+  return (struct pt_conv){a->vox, a->size, a->c, a->in, a->g, a->type, a->wt, NULL, cap, true};
+}
+
+/* A thread's scratch: the lists, then dx of a tile while it is worked out, and after that what
+ * is transposed of dw. */
+static int64_t rest_bytes(const struct pt_conv_grad *a, int cap) {
+  const int64_t dx = pt_floats(cap * pt_row_ld(a->in));
+  const int64_t few = a->in < FEW ? pt_floats((int64_t)a->in * pt_row_ld(a->c)) : 0;
+  return dx > few ? dx : few;
+}
+
+int64_t PT_FN(pt_conv_grad_scratch)(const struct pt_conv_grad *a, int tile) {
+  const struct pt_conv v = conv_of(a, tile);
+  return PT_FN(pt_conv_scratch)(&v) + rest_bytes(a, v.cap);
+}
+
+struct work {
+  const struct pt_conv_grad *a;
+  struct pt_conv v;
+  int64_t lists; /* bytes of them */
+};
+
+static void one_tile(const void *op, int64_t first, int64_t rows, char *scratch) {
+  const struct work *w = op;
+  const struct pt_conv_grad *a = w->a;
+  const int64_t ld = pt_row_ld(a->in);
+  float *y = (float *)(void *)(scratch + w->lists);
+  const struct pt_conv_lists *l = PT_FN(pt_conv_list)(&w->v, first, (int)rows, scratch);
+  if (!a->dx) return;
+  PT_FN(pt_conv_tile)(&w->v, l, first, (int)rows, y, ld);
+  for (int64_t r = 0; r < rows; r++)
+    pt_add_to_row(pt_at_mut(a->dx, a->type, (first + r) * a->in), a->type, y + r * ld, a->in);
+}
+
+static const struct pt_conv_lists *lists_of(const struct pt_turn *t, int tile) {
+  return (const struct pt_conv_lists *)(const void *)pt_turn_scratch(t, tile);
+}
+
+/* Rows begin .. end - 1 of dw at offset k += the pairs of the turn. */
+static void add_rows(const struct pt_conv_grad *a, const struct pt_turn *t, int k, int begin,
+                     int end) {
+  const int64_t ld = (int64_t)a->size * a->size * a->size * a->in;
+  for (int i = 0; i < t->tiles; i++) {
+    const struct pt_conv_lists *l = lists_of(t, i);
+    const void *g = pt_at(a->g, a->type, pt_turn_first(t, i) * a->c + begin);
+    const struct pt_src from = {g, a->c, l->out + k * l->stride, a->type};
+    const struct pt_src to = {a->x, a->in, l->in + k * l->stride, a->xtype};
+    PT_FN(pt_outer)
+    (l->count[k], from, to, end - begin, a->in, a->dw + begin * ld + (int64_t)k * a->in, ld);
+  }
+}
+
+/* The same, all rows, by way of the transpose in buf [in, ldt]. */
+static void add_transposed(const struct pt_conv_grad *a, const struct pt_turn *t, int k,
+                           float *buf) {
+  const int64_t ld = (int64_t)a->size * a->size * a->size * a->in, ldt = pt_row_ld(a->c);
+  float *dw = a->dw + (int64_t)k * a->in;
+  for (int o = 0; o < a->c; o++)
+    for (int i = 0; i < a->in; i++) buf[i * ldt + o] = dw[o * ld + i];
+  for (int i = 0; i < t->tiles; i++) {
+    const struct pt_conv_lists *l = lists_of(t, i);
+    const void *g = pt_at(a->g, a->type, pt_turn_first(t, i) * a->c);
+    const struct pt_src from = {g, a->c, l->out + k * l->stride, a->type};
+    const struct pt_src to = {a->x, a->in, l->in + k * l->stride, a->xtype};
+    PT_FN(pt_outer)(l->count[k], to, from, a->in, a->c, buf, ldt);
+  }
+  for (int o = 0; o < a->c; o++)
+    for (int i = 0; i < a->in; i++) dw[o * ld + i] = buf[i * ldt + o];
+}
+
+static int64_t pairs_at(const struct pt_turn *t, int k) {
+  int64_t pairs = 0;
+  for (int i = 0; i < t->tiles; i++) pairs += lists_of(t, i)->count[k];
+  return pairs;
+}
+
+/* How many of `units`, which begin at from, from + size ... , begin before `place`. */
+static int units_before(int64_t place, int64_t from, int64_t size, int units) {
+  if (place <= from) return 0;
+  const int64_t u = (place - from + size - 1) / size;
+  return u < units ? (int)u : units;
+}
+
+/* The calling thread's part of offset k: rows begin .. end - 1 of dw. */
+static void one_offset(const struct pt_conv_grad *a, const struct pt_turn *t, int k, int begin,
+                       int end) {
+  int some = SHARE_NUMBERS / a->in / UNIT * UNIT;
+  if (some < UNIT) some = UNIT;
+  for (int o = begin; o < end; o += some) add_rows(a, t, k, o, end - o < some ? end : o + some);
+}
+
+/* The threads take equal parts of the line of all units, each as long as it has pairs. */
+static void add(const void *op, const struct pt_turn *t) {
+  const struct work *w = op;
+  const struct pt_conv_grad *a = w->a;
+  const int offsets = a->size * a->size * a->size;
+  const bool few = a->in < FEW;
+  const int units = few ? 1 : (a->c + UNIT - 1) / UNIT;
+  int64_t total = 0, from = 0;
+  for (int k = 0; k < offsets; k++) total += pairs_at(t, k) * units;
+  const int64_t low = total * t->part / t->parts, high = total * (t->part + 1) / t->parts;
+  for (int k = 0; k < offsets && from < high; k++) {
+    const int64_t pairs = pairs_at(t, k);
+    if (pairs == 0) continue;
+    const int b = units_before(low, from, pairs, units) * UNIT;
+    const int e = units_before(high, from, pairs, units) * UNIT;
+    if (few && b < e)
+      add_transposed(a, t, k, (float *)(void *)(pt_turn_scratch(t, t->part) + w->lists));
+    else if (b < e)
+      one_offset(a, t, k, b, e < a->c ? e : a->c);
+    from += pairs * units;
+  }
+  if (a->dbias)
+    pt_turn_sums(t, t->end - t->first,
+                 pt_src(pt_at(a->g, a->type, t->first * a->c), a->type, a->c), a->c, a->dbias);
+}
+
+void PT_FN(pt_conv_grad)(const struct pt_conv_grad *a, const struct pt_exec *x) {
+  struct work w = {a, conv_of(a, x->tile), 0};
+  w.lists = PT_FN(pt_conv_scratch)(&w.v);
+  pt_turns(x, a->n, pt_tile_rows(a->n, w.v.cap, x), one_tile, add, &w);
+}
