@@ -12,7 +12,8 @@
 
 struct pt_drop {
   float path; /* chance that a row's branch is left out */
-  float proj; /* chance that a number of the branch's output is (proj_drop) */
+  float proj; /* chance that a number of the branch's output, or of an mlp's hidden layer, is
+                 (proj_drop) */
   float attn; /* chance that a weight of the softmax is (attn_drop) */
   uint64_t seed, stream;
 };
@@ -24,12 +25,22 @@ static inline float pt_drop_path(const struct pt_drop *d, int64_t row) {
   return u < (double)d->path ? 0.0f : 1.0f / (1.0f - d->path);
 }
 
-/* The same for a number of the branch's output. */
-static inline float pt_drop_proj(const struct pt_drop *d, int64_t row, int c, int channel) {
+static inline float pt_drop_number_(const struct pt_drop *d, uint64_t kind, int64_t row, int c,
+                                    int channel) {
   if (d->proj <= 0.0f) return 1.0f;
   const uint64_t at = (uint64_t)row * (uint64_t)c + (uint64_t)channel;
-  const double u = pt_philox_uniform(d->seed, d->stream << 2 | 1, at);
+  const double u = pt_philox_uniform(d->seed, d->stream << 2 | kind, at);
   return u < (double)d->proj ? 0.0f : 1.0f / (1.0f - d->proj);
+}
+
+/* The same for a number of the branch's output. */
+static inline float pt_drop_proj(const struct pt_drop *d, int64_t row, int c, int channel) {
+  return pt_drop_number_(d, 1, row, c, channel);
+}
+
+/* The same for a number of the hidden layer [c] of an mlp, after GELU. */
+static inline float pt_drop_hidden(const struct pt_drop *d, int64_t row, int c, int channel) {
+  return pt_drop_number_(d, 2, row, c, channel);
 }
 
 /* Multiplies a row's branch [c] by both. */

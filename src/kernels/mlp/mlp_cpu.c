@@ -27,14 +27,16 @@ int64_t PT_FN(pt_mlp_scratch)(const struct pt_mlp *a, int tile) {
 
 /* What follows the second product of row r: the residual, the norm, the copy for branch. */
 static void finish_row(const struct pt_mlp *a, int64_t r, float *sum) {
+  const void *in = pt_at(pt_mlp_in(a), a->type, r * a->c);
   void *row = pt_at_mut(a->x, a->type, r * a->c);
   void *branch = a->branch ? pt_at_mut(a->branch, a->type, r * a->c) : NULL;
+  pt_drop_row(&a->drop, r, sum, a->c);
   if (a->pre_norm) {
     if (branch) pt_narrow_row(branch, a->type, sum, a->c);
-    pt_add_to_row(row, a->type, sum, a->c);
+    pt_sum_row(row, in, a->type, sum, a->c);
     return;
   }
-  pt_add_row(sum, row, a->type, a->c);
+  pt_add_row(sum, in, a->type, a->c);
   pt_layernorm_row(row, a->type, sum, a->c, a->gamma, a->beta);
   if (branch) memcpy(branch, row, (size_t)(a->c * pt_feature_bytes(a->type)));
 }
@@ -44,26 +46,39 @@ static struct pt_src normalised(const struct pt_mlp *a, int64_t first, int64_t r
   const enum pt_dtype type = a->w1.type;
   const int64_t ld = pt_row_ld(a->c);
   for (int64_t r = 0; r < rows; r++) {
-    const float *x = pt_float_row(a->x, a->type, first + r, a->c, buf);
+    const float *x = pt_float_row(pt_mlp_in(a), a->type, first + r, a->c, buf);
     pt_layernorm_row(pt_at_mut(norm, type, r * ld), type, x, a->c, a->gamma, a->beta);
   }
   return pt_src(norm, type, ld);
 }
 
-static struct pt_src activated(const struct pt_mlp *a, int64_t rows, float *hidden) {
+/* Row r of the hidden layer, after GELU with some numbers left out, in place. */
+static void drop_hidden(const struct pt_mlp *a, int64_t r, float *hidden) {
+  pt_gelu(hidden, PT_F32, hidden, a->hidden);
+  for (int j = 0; j < a->hidden; j++) hidden[j] *= pt_drop_hidden(&a->drop, r, a->hidden, j);
+  pt_narrow_row(hidden, a->w2.type, hidden, a->hidden);
+}
+
+static struct pt_src activated(const struct pt_mlp *a, int64_t first, int64_t rows,
+                               float *hidden) {
   const enum pt_dtype type = a->w2.type;
   const int64_t ld = pt_row_ld(a->hidden);
-  for (int64_t r = 0; r < rows; r++) pt_gelu(hidden + r * ld, type, hidden + r * ld, a->hidden);
+  for (int64_t r = 0; r < rows; r++)
+    if (a->drop.proj > 0.0f)
+      drop_hidden(a, first + r, hidden + r * ld);
+    else
+      pt_gelu(hidden + r * ld, type, hidden + r * ld, a->hidden);
   return pt_src(hidden, type, type == PT_BF16 ? 2 * ld : ld);
 }
 
 static void one_tile(const struct pt_mlp *a, int64_t first, int64_t rows, float *scratch) {
   const int64_t ldc = pt_row_ld(a->c), ldh = pt_row_ld(a->hidden);
   float *norm = scratch, *sum = norm + rows * ldc, *hidden = sum + rows * ldc;
-  struct pt_src in = a->pre_norm ? normalised(a, first, rows, norm, sum)
-                                 : pt_src(pt_at(a->x, a->type, first * a->c), a->type, a->c);
+  struct pt_src in = a->pre_norm
+                         ? normalised(a, first, rows, norm, sum)
+                         : pt_src(pt_at(pt_mlp_in(a), a->type, first * a->c), a->type, a->c);
   PT_FN(pt_gemm)(rows, in, &a->w1, pt_dst(hidden, ldh), PT_GEMM_BIAS, a->b1);
-  in = activated(a, rows, hidden);
+  in = activated(a, first, rows, hidden);
   PT_FN(pt_gemm)(rows, in, &a->w2, pt_dst(sum, ldc), PT_GEMM_BIAS, a->b2);
   for (int64_t r = 0; r < rows; r++) finish_row(a, first + r, sum + r * ldc);
 }

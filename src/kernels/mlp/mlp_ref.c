@@ -17,11 +17,14 @@ static void store(const struct pt_mlp *a, void *x, int64_t r, const double *row)
 
 static void one_row(const struct pt_mlp *a, int64_t r, double *scratch) {
   double *in = scratch, *norm = in + a->c, *sum = norm + a->c, *hidden = sum + a->c;
-  pt_ref_row(in, a->x, a->type, r, a->c);
+  pt_ref_row(in, pt_mlp_in(a), a->type, r, a->c);
   if (a->pre_norm) pt_ref_layernorm(norm, in, a->c, a->gamma, a->beta);
   pt_ref_linear(hidden, a->pre_norm ? norm : in, &a->w1, a->b1);
-  for (int j = 0; j < a->hidden; j++) hidden[j] = pt_ref_gelu(hidden[j]);
+  for (int j = 0; j < a->hidden; j++)
+    hidden[j] = pt_ref_gelu(hidden[j]) * (double)pt_drop_hidden(&a->drop, r, a->hidden, j);
   pt_ref_linear(sum, hidden, &a->w2, a->b2);
+  for (int i = 0; i < a->c; i++)
+    sum[i] *= (double)pt_drop_path(&a->drop, r) * (double)pt_drop_proj(&a->drop, r, a->c, i);
   if (a->branch && a->pre_norm) store(a, a->branch, r, sum);
   for (int i = 0; i < a->c; i++) sum[i] += in[i];
   if (!a->pre_norm) pt_ref_layernorm(sum, sum, a->c, a->gamma, a->beta);
