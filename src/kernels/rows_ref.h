@@ -56,4 +56,24 @@ static inline void pt_ref_layernorm(double *y, const double *x, int c, const flo
   for (int i = 0; i < c; i++) y[i] = (x[i] - mean) * inv * (double)gamma[i] + (double)beta[i];
 }
 
+/* The backward pass of that for the same x: dy [c] becomes dx [c]; what gamma and beta get is
+ * added to dgamma, dbeta [c]. */
+static inline void pt_ref_layernorm_grad(double *dy, const double *x, int c, const float *gamma,
+                                         double *dgamma, double *dbeta) {
+  double mean = 0.0, var = 0.0, sum = 0.0, along = 0.0;
+  for (int i = 0; i < c; i++) mean += x[i];
+  mean /= c;
+  for (int i = 0; i < c; i++) var += (x[i] - mean) * (x[i] - mean);
+  const double inv = 1.0 / sqrt(var / c + PT_LAYERNORM_EPS);
+  for (int i = 0; i < c; i++) {
+    const double hat = (x[i] - mean) * inv;
+    dgamma[i] += dy[i] * hat;
+    dbeta[i] += dy[i];
+    dy[i] *= (double)gamma[i];
+    sum += dy[i];
+    along += dy[i] * hat;
+  }
+  for (int i = 0; i < c; i++) dy[i] = inv * (dy[i] - sum / c - (x[i] - mean) * inv * along / c);
+}
+
 #endif

@@ -54,6 +54,10 @@ static double work_of(const struct pt_step *s) {
       const struct pt_linear_grad *a = &s->a.linear_grad;
       return (a->dx ? 4 : 2) * (double)a->n * a->in * a->c;
     }
+    case PT_OP_mlp_grad: {
+      const struct pt_mlp *a = &s->a.mlp_grad.f;
+      return 10 * (double)a->n * a->c * a->hidden;
+    }
     case PT_OP_batchnorm:
     case PT_OP_batchnorm_grad:
     case PT_OPS: break;

@@ -28,6 +28,7 @@
 #include "kernels.h"
 #include "linear_grad.h"
 #include "mlp.h"
+#include "mlp_grad.h"
 #include "pool.h"
 #include "spill.h"
 #include "unpool.h"
