@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checkpoint.h"
 #include "refmodel.h"
 #include "schedule.h"
 
@@ -36,20 +37,25 @@ static void parse(struct run *r, json_t *optimizer, json_t *dicts, json_t *sched
   ref_parse(r->c, text, &r->config);
 }
 
+static void add_param(struct run *r, const char *name) {
+  struct pt_param_ref *p = &r->param[r->count];
+  if (r->count == MOST_PARAMS) return;
+  p->name = name;
+  p->value = ref_f32(r->c, &p->n, "init/%s", name);
+  p->grad = r->grad[r->count++] = ref_f32(r->c, NULL, "grad/%s", name);
+}
+
 static void begin(struct run *r, int64_t total, bool bind) {
   struct ptv3_error e;
   struct refcase *c = r->c;
   const struct pt_value *root = r->config.root;
   need(c, pt_optim_parse(&r->o, c->env, pt_get(root, "o"), pt_get(root, "d"), &e), &e);
   need(c, pt_schedule_init(&r->s, pt_get(root, "s"), total, &r->o, &e), &e);
-  for (int64_t i = 0; bind && i < c->data.count && r->count < MOST_PARAMS; i++) {
-    const char *name = c->data.item[i].name;
-    if (strncmp(name, "init/", 5) != 0) continue;
-    struct pt_param_ref *p = &r->param[r->count];
-    p->name = name + 5;
-    p->value = ref_f32(c, &p->n, "init/%s", p->name);
-    p->grad = r->grad[r->count++] = ref_f32(c, NULL, "grad/%s", p->name);
-  }
+  const char *name;
+  json_t *shape, *order = ref_meta(c, "params"); /* the order of the model */
+  if (bind && order) json_object_foreach(order, name, shape) add_param(r, name);
+  for (int64_t i = 0; bind && !order && i < c->data.count; i++)
+    if (strncmp(c->data.item[i].name, "init/", 5) == 0) add_param(r, c->data.item[i].name + 5);
   if (bind) need(c, pt_optim_bind(&r->o, c->env, r->param, r->count, &e), &e);
 }
 
@@ -69,14 +75,14 @@ static double momentum_of(const struct pt_optim *o, int32_t g) {
   return o->kind == PT_OPTIM_SGD ? o->group[g].momentum : o->group[g].beta1;
 }
 
-/* All steps; compares with the tensors lr, momentum [steps, groups] at a stride, and with
- * <after>/<parameter> [steps, n]. norm: NULL or [steps]. */
-static void steps(struct run *r, int64_t count, double clip, const double *lr,
+/* Steps from `first` on; compares with the tensors lr, momentum [steps, groups] at a stride,
+ * and with <after>/<parameter> [steps, n]. norm: NULL or [steps]. */
+static void steps(struct run *r, int64_t first, int64_t count, double clip, const double *lr,
                   const double *momentum, int64_t stride, const double *norm,
                   const char *after) {
   struct ptv3_error e;
   struct refcase *c = r->c;
-  for (int64_t t = 0; t < count; t++) {
+  for (int64_t t = first; t < count; t++) {
     need(c, pt_schedule_apply(&r->s, t, &r->o, &e), &e);
     for (int32_t g = 0; g < r->o.groups; g++) {
       int64_t at = (t * r->o.groups + g) * stride;
@@ -97,7 +103,32 @@ static void steps(struct run *r, int64_t count, double clip, const double *lr,
 
 /* ---- the project's own case ---- */
 
-static void run_one(struct refcase *c, const char *name, json_t *v) {
+/* Goes on from a checkpoint of PyTorch. */
+static int64_t resume(struct run *r, const char *name) {
+  struct ptv3_error e;
+  struct pt_notes notes;
+  struct pt_checkpoint_tensor tensor[MOST_PARAMS];
+  char path[1100];
+  for (int i = 0; i < r->count; i++) {
+    char init[80];
+    snprintf(init, sizeof init, "init/%s", r->param[i].name);
+    const struct pt_tensor *t = ref_tensor(r->c, init);
+    tensor[i] = (struct pt_checkpoint_tensor){
+        .name = r->param[i].name, .type = PT_F32, .ndim = t->ndim, .data = r->param[i].value};
+    memcpy(tensor[i].shape, t->shape, sizeof t->shape);
+  }
+  struct pt_checkpoint at = {
+      .tensor = tensor, .tensors = r->count, .optim = &r->o, .schedule = &r->s};
+  snprintf(path, sizeof path, "%s/%s.pth", r->c->dir, name);
+  need(r->c, pt_checkpoint_read(&at, &notes, r->c->env, path, &e), &e);
+  ref_check(r->c, at.epoch == 1 && at.best == 0.25, "%s: epoch %lld, best %g", name,
+            (long long)at.epoch, at.best);
+  ref_check(r->c, pt_notes_number(&notes, "iteration", -1) == -1, "%s: a note", name);
+  pt_notes_free(&notes);
+  return at.step;
+}
+
+static void run_one(struct refcase *c, const char *name, json_t *v, bool resumed) {
   struct run r = {.c = c};
   int64_t count = (int64_t)ref_number(c, "steps", 0), n;
   parse(&r, json_object_get(v, "optimizer"), json_object_get(v, "param_dicts"),
@@ -106,9 +137,12 @@ static void run_one(struct refcase *c, const char *name, json_t *v) {
   const double *numbers = ref_f64(c, &n, "%s/numbers", name);
   char after[80];
   snprintf(after, sizeof after, "%s/after", name);
+  int64_t first = resumed ? resume(&r, name) : 0;
+  ref_check(c, !resumed || first == (int64_t)ref_number(c, "saved_after", 0), "%s: step %lld",
+            name, (long long)first);
   ref_check(c, n == (count + 1) * r.o.groups * 2, "%s: %d groups", name, (int)r.o.groups);
-  steps(&r, count, json_number_value(json_object_get(v, "clip_grad")), numbers, numbers + 1, 2,
-        ref_f64(c, NULL, "%s/norm", name), after);
+  steps(&r, first, count, json_number_value(json_object_get(v, "clip_grad")), numbers,
+        numbers + 1, 2, ref_f64(c, NULL, "%s/norm", name), after);
   end(&r);
 }
 
@@ -127,7 +161,12 @@ static void run_schedule(struct run *r, const char *name, const double *row, int
 static void run_optimisers(struct refcase *c) {
   const char *name;
   json_t *v;
-  json_object_foreach(ref_meta(c, "runs"), name, v) run_one(c, name, v);
+  json_object_foreach(ref_meta(c, "runs"), name, v) run_one(c, name, v, false);
+  size_t k;
+  json_array_foreach(ref_meta(c, "saved"), k, v) {
+    name = json_string_value(v);
+    run_one(c, name, json_object_get(ref_meta(c, "runs"), name), true);
+  }
   json_object_foreach(ref_meta(c, "schedules"), name, v) {
     struct run r = {.c = c};
     int64_t n, total = json_integer_value(json_object_get(v, "total"));
@@ -152,7 +191,7 @@ static void run_adamw(struct refcase *c) {
   parse(&r, optimizer, ref_meta(c, "optimizer|param_dicts"), ref_meta(c, "scheduler"));
   json_decref(optimizer);
   begin(&r, count, true);
-  steps(&r, count, 0, ref_f64(c, NULL, "lr"), ref_f64(c, NULL, "beta1"), 1, NULL, "after");
+  steps(&r, 0, count, 0, ref_f64(c, NULL, "lr"), ref_f64(c, NULL, "beta1"), 1, NULL, "after");
   end(&r);
   /* schedule0: "schedule0: total 100 pct .05" */
   json_t *text, *cfg = json_deep_copy(ref_meta(c, "scheduler"));

@@ -2,7 +2,8 @@
 
 PYTHONPATH=<Pointcept> python3 record_optim.py OUT-FOLDER   (needs torch and safetensors)
 
-Gradients are prescribed. Expected parameters are computed in float64 from float32 inputs.
+<run>.pth are checkpoints of float32 runs after CUT steps, as Pointcept's CheckpointSaver writes
+them. Gradients are prescribed. Expected parameters are computed in float64 from float32 inputs.
 `clip` is that of torch.nn.utils.clip_grad_norm_."""
 import importlib.util
 import json
@@ -31,7 +32,7 @@ for part in ("misc", "registry"):
     load(part)
 scheduler = load("scheduler")
 
-STEPS = 12
+STEPS, CUT = 12, 5
 SHAPES = {"enc.block0.weight": [3, 5], "enc.block0.bias": [5], "down.weight": [4, 4], "head.bias": [7]}
 BLOCK = [{"keyword": "block", "lr": 0.002, "weight_decay": 0.1}]
 CYCLE = {"type": "OneCycleLR", "max_lr": [0.02, 0.002], "pct_start": 0.25, "div_factor": 10.0,
@@ -64,7 +65,8 @@ SCHEDULES = {
     "warmup": ({"type": "MultiStepWithWarmupLR", "milestones": [0.6, 0.45, 0.9], "gamma": 0.3}, 70),
     "poly": ({"type": "PolyLR"}, 41), "exp": ({"type": "ExpLR"}, 41),
 }
-out, n = {}, 0
+SAVED = ["adamw_cycle_clip", "adamw_amsgrad", "adam_decay", "adam_maximize", "sgd_dampening"]
+out = {}
 gen = torch.Generator().manual_seed(20)
 for name, shape in SHAPES.items():
     out["init/" + name] = torch.randn(shape, generator=gen)
@@ -84,8 +86,8 @@ def groups(opt_cfg, dicts, params):
     return made
 
 
-def build(opt_cfg, dicts, sched_cfg, total):
-    params = {k: torch.nn.Parameter(out["init/" + k].double()) for k in SHAPES}
+def build(opt_cfg, dicts, sched_cfg, total, dtype=torch.float64):
+    params = {k: torch.nn.Parameter(out["init/" + k].to(dtype, copy=True)) for k in SHAPES}
     kw = {k: v for k, v in opt_cfg.items() if k != "type"}
     opt = getattr(torch.optim, opt_cfg["type"])(groups(opt_cfg, dicts, params), **kw)
     sched = None
@@ -116,6 +118,18 @@ for run, (opt_cfg, dicts, sched_cfg, clip) in RUNS.items():
     out[run + "/norm"] = torch.tensor(norms, dtype=torch.float64)
     for k, v in after.items():
         out[f"{run}/after/{k}"] = torch.stack(v)
+os.makedirs(sys.argv[1], exist_ok=True)
+for run in SAVED:
+    opt_cfg, dicts, sched_cfg, clip = RUNS[run]
+    params, opt, sched = build(opt_cfg, dicts, sched_cfg, STEPS, torch.float32)
+    for t in range(CUT):
+        for k, p in params.items():
+            p.grad = out["grad/" + k][t].clone()
+        torch.nn.utils.clip_grad_norm_(params.values(), clip or 1e30)
+        opt.step(), sched.step()
+    torch.save({"epoch": 1, "state_dict": {k: p.detach() for k, p in params.items()}, "optimizer": opt.state_dict(),
+                "scheduler": sched.state_dict(), "scaler": None, "best_metric_value": 0.25},
+               os.path.join(sys.argv[1], run + ".pth"))
 for name, (cfg, total) in SCHEDULES.items():
     params, opt, sched = build({"type": "AdamW", "lr": 0.02}, BLOCK, cfg, total)
     rows = [numbers(opt)]
@@ -123,12 +137,13 @@ for name, (cfg, total) in SCHEDULES.items():
         opt.step(), sched.step()
         rows.append(numbers(opt))
     out["schedule/" + name] = torch.tensor(rows, dtype=torch.float64)
-os.makedirs(sys.argv[1], exist_ok=True)
 save_file(out, os.path.join(sys.argv[1], "data.safetensors"))
 meta = {
     "what": "optimisers of PyTorch under Pointcept's schedules",
     "torch": torch.__version__.split("+")[0],
     "steps": STEPS,
+    "saved_after": CUT,
+    "saved": SAVED,
     "params": SHAPES,
     "runs": {k: dict(zip(("optimizer", "param_dicts", "scheduler", "clip_grad"), v)) for k, v in RUNS.items()},
     "schedules": {k: {"scheduler": c, "total": t} for k, (c, t) in SCHEDULES.items()},
