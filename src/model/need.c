@@ -29,6 +29,10 @@ static double work_of(const struct pt_step *s) {
       const struct pt_conv_grad *a = &s->a.conv_grad;
       return 2 * conv_work((double)a->n, a->size == 5 ? 24 : 10, a->in, a->c);
     }
+    case PT_OP_cpe_grad: {
+      const struct pt_cpe_grad *a = &s->a.cpe_grad;
+      return conv_work((double)a->n, 12, a->c, a->c);
+    }
     case PT_OP_attention: {
       const struct pt_attention *a = &s->a.attention;
       double n = (double)a->n, keys = fmin(n, a->patch);

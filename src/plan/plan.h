@@ -22,6 +22,7 @@
 #include "batchnorm_grad.h"
 #include "conv_grad.h"
 #include "cpe.h"
+#include "cpe_grad.h"
 #include "embed.h"
 #include "env.h"
 #include "head.h"
