@@ -58,6 +58,11 @@ static double work_of(const struct pt_step *s) {
       const struct pt_linear_grad *a = &s->a.linear_grad;
       return (a->dx ? 4 : 2) * (double)a->n * a->in * a->c;
     }
+    case PT_OP_attention_grad: {
+      const struct pt_attention *a = &s->a.attention_grad.f;
+      double n = (double)a->n, keys = fmin(n, a->patch);
+      return 22 * n * a->c * a->c + n * keys * (12.0 * a->c + 20.0 * a->heads);
+    }
     case PT_OP_mlp_grad: {
       const struct pt_mlp *a = &s->a.mlp_grad.f;
       return 10 * (double)a->n * a->c * a->hidden;

@@ -18,6 +18,7 @@
 #include <stddef.h>
 
 #include "attention.h"
+#include "attention_grad.h"
 #include "batchnorm.h"
 #include "batchnorm_grad.h"
 #include "conv_grad.h"

@@ -1,11 +1,15 @@
-/* attention_case.c - problems for the attention kernels: clouds shorter than, equal to, and
- * longer than a patch, with borrowed rows, curve orders, heads of 1 to 128 channels, relative
- * positions within and beyond the table, both norms.
- * Depth: products of c, d, len and c terms. Gain: an error of the scores, of standard
- * deviation about 1 (2 with rpe, STEEP times as large where said), enters the weights as it
- * is; the norm of few channels may enlarge it once more. Rounded: the normalised rows, q, k, v,
- * the weights of the softmax, the heads' outputs. */
-#include "attention.h"
+/* attention_case.c - problems for attention, forward and back: clouds shorter than, equal to,
+ * and longer than a patch, with borrowed rows, curve orders, heads of 1 to 128 channels,
+ * relative positions within and beyond the table, both norms.
+ *
+ * Forward. Depth: products of c, d, len and c terms. Gain: an error of the scores, of standard
+ * deviation about 1 (2 with rpe, STEEP times as large where said), enters the weights as it is;
+ * the norm of few channels may enlarge it once more. Rounded: the normalised rows, q, k, v, the
+ * weights of the softmax, the heads' outputs.
+ *
+ * Backward. Depth: sums over all rows on top. Rounded: the branch's gradient and those of q, k
+ * and v on top. */
+#include "attention_grad.h"
 
 #include <math.h>
 
@@ -43,20 +47,14 @@ static void take_rpe(struct problem *p, struct pt_attention *a, int bound) {
   a->rpe = make_floats(p, 3 * (2 * (int64_t)bound + 1) * a->heads, 0.0f, 1.0f);
 }
 
-static void build(struct problem *p, const struct shape *s) {
-  struct pt_attention *a = make_in(p, 1, sizeof *a);
+/* All but the features. */
+static void build_op(struct problem *p, const struct shape *s, struct pt_attention *a) {
   int64_t *offset = make_in(p, s->clouds + 1, sizeof *offset);
   for (int b = 0; b < s->clouds; b++) offset[b + 1] = offset[b] + s->n[b];
   a->n = offset[s->clouds], a->c = s->c, a->heads = s->heads, a->patch = s->patch;
   a->clouds = s->clouds, a->offset = offset, a->pre_norm = s->pre_norm;
   if (s->order) take_order(p, a);
   a->type = p->type;
-  if (s->apart) {
-    a->in = make_features(p, a->n * s->c, 0.0f, 2.0f);
-    a->x = make_features_out(p, a->n * s->c);
-  } else {
-    a->x = make_features_inout(p, a->n * s->c, 2.0f);
-  }
   a->gamma = make_floats(p, s->c, 1.0f, 0.4f);
   a->beta = make_floats(p, s->c, 0.0f, 0.2f);
   a->qkv = make_mat(p, s->c, 3 * s->c);
@@ -67,7 +65,6 @@ static void build(struct problem *p, const struct shape *s) {
   if (s->steep) a->scale *= STEEP;
   if (s->rpe) take_rpe(p, a, s->bound);
   if (s->drop) a->drop = (struct pt_drop){.path = 0.2f, .proj = 0.1f, .seed = 5, .stream = 3};
-  p->op = a;
   p->rows = a->n;
   p->depth = 2 * s->c + s->c / s->heads + s->patch;
   p->gain = (s->rpe ? 2 : 1) * (s->c < 16 ? 4 : 1) * (s->steep ? STEEP : 1);
@@ -79,7 +76,39 @@ static void build(struct problem *p, const struct shape *s) {
            s->apart ? " in apart" : "", s->drop ? " drop" : "");
 }
 
-static void make(struct problem *p, int i) {
+static void build(struct problem *p, const struct shape *s) {
+  struct pt_attention *a = make_in(p, 1, sizeof *a);
+  build_op(p, s, a);
+  if (s->apart) {
+    a->in = make_features(p, a->n * s->c, 0.0f, 2.0f);
+    a->x = make_features_out(p, a->n * s->c);
+  } else {
+    a->x = make_features_inout(p, a->n * s->c, 2.0f);
+  }
+  p->op = a;
+}
+
+static void build_grad(struct problem *p, const struct shape *s) {
+  struct pt_attention_grad *a = make_in(p, 1, sizeof *a);
+  const int64_t c = s->c;
+  build_op(p, s, &a->f);
+  a->x = make_features(p, a->f.n * c, 0.0f, 2.0f);
+  a->g = make_features_inout(p, a->f.n * c, 1.0f);
+  a->qkv_t = make_mat(p, 3 * s->c, s->c);
+  a->proj_t = make_mat(p, s->c, s->c);
+  a->dgamma = make_inout(p, c, 1.0f);
+  a->dbeta = make_inout(p, c, 1.0f);
+  a->dqkv = make_inout(p, 3 * c * c, 1.0f);
+  if (s->bias) a->dqkv_bias = make_inout(p, 3 * c, 1.0f);
+  a->dproj = make_inout(p, c * c, 1.0f);
+  a->dproj_bias = make_inout(p, c, 1.0f);
+  if (s->rpe) a->drpe = make_inout(p, 3 * (2 * (int64_t)s->bound + 1) * s->heads, 1.0f);
+  p->op = a;
+  p->depth += (double)a->f.n;
+  p->rounded += 2;
+}
+
+static struct shape shape_of(struct problem *p, int i) {
   static const int c[][2] = {{32, 2}, {16, 1}, {64, 4},  {32, 8},  {24, 3},  {64, 8},
                              {64, 2}, {5, 5},  {48, 12}, {128, 1}, {128, 8}, {21, 3},
                              {80, 5}, {96, 6}, {64, 1},  {18, 3}};
@@ -99,10 +128,20 @@ static void make(struct problem *p, int i) {
   s.apart = i % 10 >= 5;
   s.drop = i % 11 == 6 || i == 22;
   s.bound = i % 8 == 1 ? 7 : i % 8 == 5 ? 31 : 40;
+  return s;
+}
+
+static void make(struct problem *p, int i) {
+  const struct shape s = shape_of(p, i);
   build(p, &s);
 }
 
-static bool bench(struct problem *p, int i) {
+static void make_grad(struct problem *p, int i) {
+  const struct shape s = shape_of(p, i);
+  build_grad(p, &s);
+}
+
+static bool bench_shape(struct shape *to, int i) {
   if (i > BASE_LEVELS) return false;
   int level = i < BASE_LEVELS ? i : 1; /* the last: with relative positions */
   struct shape s = {
@@ -116,8 +155,23 @@ static bool bench(struct problem *p, int i) {
       .bias = true,
       .rpe = i == BASE_LEVELS,
       .bound = 31};
+  *to = s;
+  return true;
+}
+
+static bool bench(struct problem *p, int i) {
+  struct shape s;
+  if (!bench_shape(&s, i)) return false;
   build(p, &s);
   return true;
 }
 
+static bool bench_grad(struct problem *p, int i) {
+  struct shape s;
+  if (!bench_shape(&s, i)) return false;
+  build_grad(p, &s);
+  return true;
+}
+
 const struct op_cases cases_attention = {96, make, bench, true};
+const struct op_cases cases_attention_grad = {96, make_grad, bench_grad, true};

@@ -16,17 +16,17 @@
 #include "attention.h"
 
 struct pt_attention_grad {
-  struct pt_attention f;  /* the forward op; its x and in are not read, drop is */
-  const void *x;          /* [n, c] its input, type f.type */
-  void *g;                /* [n, c] gradient of the output in, of the input out */
-  struct pt_mat qkv_t;    /* (3c, c) */
-  struct pt_mat proj_t;   /* (c, c) */
-  float *dgamma, *dbeta;  /* [c]; all of these are added to */
-  float *dqkv;            /* [3c, c] */
-  float *dqkv_bias;       /* [3c] or NULL */
-  float *dproj;           /* [c, c] */
-  float *dproj_bias;      /* [c] */
-  float *drpe;            /* [3 (2B+1), heads] or NULL */
+  struct pt_attention f; /* the forward op; its x and in are not read, drop is */
+  const void *x;         /* [n, c] its input, type f.type */
+  void *g;               /* [n, c] gradient of the output in, of the input out */
+  struct pt_mat qkv_t;   /* (3c, c) */
+  struct pt_mat proj_t;  /* (c, c) */
+  float *dgamma, *dbeta; /* [c]; all of these are added to */
+  float *dqkv;           /* [3c, c] */
+  float *dqkv_bias;      /* [3c] or NULL */
+  float *dproj;          /* [c, c] */
+  float *dproj_bias;     /* [c] */
+  float *drpe;           /* [3 (2B+1), heads] or NULL */
 };
 
 #endif
