@@ -4,8 +4,8 @@
  * walks down the rows of A and B: per step a vector or two of B are loaded and one number of A
  * is broadcast for each row of the block. Rows come in runs short enough that what a block
  * reads stays in the first cache; between runs the sums rest in C, which does not change
- * them. Rows that are bf16, are reached through a list, do not fill their vectors, or lie so
- * far apart that they would fight for places of the cache are copied first, a run at a time. */
+ * them. Rows that are bf16, are reached through a list, or do not fill their vectors are copied
+ * first, a run at a time. */
 #include "outer.h"
 
 #include "feature.h"
@@ -19,9 +19,8 @@ enum { MAX_M = 6 }; /* 12 sums, 2 vectors of B, a broadcast (and a product), of 
 enum {
   MAX_V = 2,
   PANEL = MAX_V * PT_VW, /* columns of B at a time */
-  BLOCK_M = 48,          /* columns of A at a time */
-  RUN = 128,             /* rows at a time */
-  FAR = 256,             /* numbers between rows that are copied together */
+  BLOCK_M = 96,          /* columns of A at a time */
+  RUN = 96,              /* rows at a time */
   MANY = 4               /* vectors of column sums at a time */
 };
 
@@ -76,21 +75,40 @@ PT_INLINE pt_v numbers(const void *row, enum pt_dtype type, int i, int n) {
                          : pt_vload_n((const float *)row + i, n);
 }
 
+/* Copies vectors of each row; whole: all of their numbers are there, else width of the one.
+ * type, vectors and whole are constants where this is called. */
+PT_INLINE void copy_(const struct pt_src *s, int64_t first, int64_t rows, int col, int width,
+                     float *buf, int room, const enum pt_dtype type, const int vectors,
+                     const bool whole) {
+  for (int64_t r = first; r < first + rows; r++, buf += room) {
+    const void *row = pt_at(s->base, type, (s->row ? s->row[r] : r) * s->ld + col);
+    PT_UNROLL for (int v = 0; v < vectors; v++)
+        pt_vstore(buf + v * PT_VW, numbers(row, type, v * PT_VW, whole ? PT_VW : width));
+  }
+}
+
+PT_INLINE void copy(const struct pt_src *s, int64_t first, int64_t rows, int col, int width,
+                    float *buf, int room, const enum pt_dtype type) {
+  int i = 0;
+  for (; i + PANEL <= width; i += PANEL)
+    copy_(s, first, rows, col + i, PANEL, buf + i, room, type, MAX_V, true);
+  for (; i + PT_VW <= width; i += PT_VW)
+    copy_(s, first, rows, col + i, PT_VW, buf + i, room, type, 1, true);
+  if (i < width) copy_(s, first, rows, col + i, width - i, buf + i, room, type, 1, false);
+}
+
 /* Columns col .. col + width - 1 of rows first .. first + rows - 1, as floats: where they lie,
  * or copied into buf, room numbers a row (whole vectors; zeros past the width). */
 static const float *columns(const struct pt_src *s, int64_t first, int64_t rows, int col,
                             int width, int room, float *buf, int64_t *ld) {
-  const bool whole = width == room;
-  if (s->type != PT_BF16 && !s->row && whole && s->ld < FAR) {
+  if (s->type != PT_BF16 && !s->row && width == room) {
     *ld = s->ld;
     return (const float *)s->base + first * s->ld + col;
   }
-  for (int64_t r = 0; r < rows; r++) {
-    const void *row =
-        pt_at(s->base, s->type, (s->row ? s->row[first + r] : first + r) * s->ld + col);
-    for (int i = 0; i < room; i += PT_VW)
-      pt_vstore(buf + r * room + i, numbers(row, s->type, i, width - i));
-  }
+  if (s->type == PT_BF16)
+    copy(s, first, rows, col, width, buf, room, PT_BF16);
+  else
+    copy(s, first, rows, col, width, buf, room, PT_F32);
   *ld = room;
   return buf;
 }
@@ -128,8 +146,8 @@ static void some_columns(int64_t first, int64_t rows, const struct pt_src *a,
                          const struct pt_src *b, int i, int mb, int n, float *c, int64_t ldc) {
   float abuf[RUN * BLOCK_M], bbuf[RUN * PANEL];
   struct block t = {.rows = rows, .ldc = ldc};
-  const bool direct = a->type != PT_BF16 && !a->row; /* no vectors of A are read */
-  const int room = direct && a->ld < FAR ? mb : (mb + PT_VW - 1) / PT_VW * PT_VW;
+  const bool copied = a->type == PT_BF16 || a->row; /* else no vectors of A are read */
+  const int room = copied ? (mb + PT_VW - 1) / PT_VW * PT_VW : mb;
   t.a = columns(a, first, rows, i, mb, room, abuf, &t.lda);
   for (int j = 0; j < n; j += PANEL) {
     const int width = n - j < PANEL ? n - j : PANEL;
