@@ -68,6 +68,13 @@ static struct pt_mat pack(struct refcase *c, const float *w, int in, int out) {
   return (struct pt_mat){p, in, out, PT_F32};
 }
 
+/* The matrix of a product with w (out, in) itself, for gradients. */
+static struct pt_mat pack_back(struct refcase *c, const float *w, int in, int out) {
+  void *p = ref_alloc(c, pt_mat_size(out, in, PT_F32), 1);
+  pt_mat_pack(p, PT_F32, w, out, in, in, 1);
+  return (struct pt_mat){p, out, in, PT_F32};
+}
+
 static struct pt_mat identity(struct refcase *c, int n) {
   float *w = ref_alloc(c, (int64_t)n * n, sizeof *w);
   for (int i = 0; i < n * n; i++) w[i] = i / n == i % n;
@@ -97,6 +104,15 @@ static struct pt_mat pack_conv(struct refcase *c, const float *w, int k, int sid
     pt_mat_pack((void *)(uintptr_t)at.data, PT_F32, tap, in, out, 1, in);
   }
   return first;
+}
+
+/* A gradient against the recorded one of the same name. */
+static void check_grad(struct refcase *c, const char *name, const float *got) {
+  char path[80];
+  int64_t n;
+  const double *want = ref_f64(c, &n, "%s", name);
+  snprintf(path, sizeof path, "float32_error|%s", name);
+  ref_compare(c, name, got, want, n, path);
 }
 
 /* ---- running one kernel ---- */
@@ -536,6 +552,87 @@ static void check_patches(struct refcase *c, const struct pt_attention *a) {
   ref_check(c, !bad, "%lld places of patches differ", (long long)bad);
 }
 
+/* Columns 0 .. cols - 1 of rows from the i-th group of `step` rows, `rows` of each. */
+static float *corner(struct refcase *c, const float *w, int ld, int groups, int step, int rows,
+                     int cols) {
+  float *y = ref_alloc(c, (int64_t)groups * rows * cols, 4);
+  for (int i = 0; i < groups * rows; i++)
+    memcpy(y + (int64_t)i * cols, w + (int64_t)(i / rows * step + i % rows) * ld,
+           (size_t)cols * 4);
+  return y;
+}
+
+/* The other way: rows of w [groups * rows, cols] into zeros. */
+static float *widened(struct refcase *c, const float *w, int ld, int groups, int step, int rows,
+                      int cols) {
+  float *y = filled(c, (int64_t)groups * step * ld, 0);
+  for (int i = 0; i < groups * rows; i++)
+    memcpy(y + (int64_t)(i / rows * step + i % rows) * ld, w + (int64_t)i * cols,
+           (size_t)cols * 4);
+  return y;
+}
+
+/* Gradients of a LayerNorm's output that give t at its input s [n, ch], which is possible
+ * where t has neither a mean nor a part along s: the last numbers of t are made so. */
+static void before_norm(float *g, const double *s, const float *t, int64_t n, int ch, int few) {
+  for (int64_t r = 0; r < n; r++, s += ch, g += ch, t += few) {
+    double mean = 0, var = 0, sum = 0, along = 0, all = 0, one = 0, two = 0;
+    for (int i = 0; i < ch; i++) mean += s[i] / ch;
+    for (int i = 0; i < ch; i++) var += (s[i] - mean) * (s[i] - mean) / ch;
+    for (int i = 0; i < few; i++) sum += (double)t[i], along += (double)t[i] * (s[i] - mean);
+    for (int i = few; i < ch; i++)
+      all += 1, one += s[i] - mean, two += (s[i] - mean) * (s[i] - mean);
+    /* a + b (s - mean) in the last ones: all a + one b = -sum, one a + two b = -along */
+    const double det = all * two - one * one;
+    const double a = (-sum * two + along * one) / det, b = (-along * all + sum * one) / det;
+    for (int i = 0; i < ch; i++)
+      g[i] = (float)(sqrt(var + 1e-5) * (i < few ? (double)t[i] : a + b * (s[i] - mean)));
+  }
+}
+
+/* The recorded gradients of an attention without norm and residual. In post-norm form, with a
+ * head more, whose channels go nowhere: they take what LayerNorm does not let through. */
+static void check_attention_grad(struct refcase *c, const struct points *p,
+                                 const struct pt_attention *f, const float *x) {
+  const int d = f->c / f->heads, ch = f->c + d, few = f->c, heads = f->heads + 1;
+  const int64_t table = f->rpe ? 3 * (2 * (int64_t)f->rpe_bound + 1) : 0;
+  float *out = ref_f32(c, NULL, "grad_out"), *t = to_rows(c, p, out, few);
+  float *wide = widened(c, to_rows(c, p, x, few), ch, 1, (int)p->n, (int)p->n, few);
+  float *sum = ref_f32(c, NULL, "y"), *g = ref_alloc(c, p->n * ch, 4);
+  sum = widened(c, to_rows(c, p, sum, few), ch, 1, (int)p->n, (int)p->n, few);
+  double *s = ref_alloc(c, p->n * ch, 8);
+  for (int64_t r = 0; r < p->n; r++)
+    for (int i = few; i < ch; i++) wide[r * ch + i] = i % 2 ? 2.0f : -2.0f;
+  for (int64_t i = 0; i < p->n * ch; i++) s[i] = (double)wide[i] + (double)sum[i];
+  before_norm(g, s, t, p->n, ch, few);
+  float *qkv = widened(c, ref_f32(c, NULL, "w/qkv.weight"), ch, 3, ch, few, few);
+  float *proj = widened(c, ref_f32(c, NULL, "w/proj.weight"), ch, 1, ch, few, few);
+  struct pt_attention_grad a = {.f = *f, .x = wide, .g = g};
+  a.f.c = ch, a.f.heads = heads, a.f.x = NULL;
+  a.f.gamma = filled(c, ch, 1), a.f.beta = filled(c, ch, 0);
+  a.f.qkv = pack(c, qkv, ch, 3 * ch), a.qkv_t = pack_back(c, qkv, ch, 3 * ch);
+  a.f.proj = pack(c, proj, ch, ch), a.proj_t = pack_back(c, proj, ch, ch);
+  a.f.proj_bias = widened(c, f->proj_bias, ch, 1, 1, 1, few);
+  if (f->qkv_bias) a.f.qkv_bias = widened(c, f->qkv_bias, 1, 3, ch, few, 1);
+  if (f->rpe) a.f.rpe = widened(c, f->rpe, heads, 1, (int)table, (int)table, heads - 1);
+  a.dgamma = filled(c, ch, 0), a.dbeta = filled(c, ch, 0);
+  a.dqkv = filled(c, 3 * ch * ch, 0), a.dproj = filled(c, ch * ch, 0);
+  a.dproj_bias = filled(c, ch, 0);
+  if (f->qkv_bias) a.dqkv_bias = filled(c, 3 * ch, 0);
+  if (f->rpe) a.drpe = filled(c, table * heads, 0);
+  RUN(c, attention_grad, &a);
+  g = corner(c, g, ch, 1, (int)p->n, (int)p->n, few);
+  for (int64_t i = 0; i < p->n * few; i++) g[i] -= t[i]; /* the residual's */
+  check_grad(c, "grad_x", from_rows(c, p, g, few));
+  check_grad(c, "grad/qkv.weight", corner(c, a.dqkv, ch, 3, ch, few, few));
+  check_grad(c, "grad/proj.weight", corner(c, a.dproj, ch, 1, ch, few, few));
+  check_grad(c, "grad/proj.bias", a.dproj_bias);
+  if (a.dqkv_bias) check_grad(c, "grad/qkv.bias", corner(c, a.dqkv_bias, 1, 3, ch, few, 1));
+  if (a.drpe)
+    check_grad(c, "grad/rpe.rpe_table",
+               corner(c, a.drpe, heads, 1, (int)table, (int)table, heads - 1));
+}
+
 static void run_attention(struct refcase *c) {
   struct points p = structure(c, 1, NULL, all_orders, 4);
   float *x = ref_f32(c, NULL, "x"), *rows;
@@ -551,7 +648,52 @@ static void run_attention(struct refcase *c) {
               "float32_error|y");
   ref_check(c, a.patch == (int)ref_number(c, "patch_size_used", 0), "patch size %d", a.patch);
   check_patches(c, &a);
+  check_attention_grad(c, &p, &a, x);
   pt_structure_free(c->env, &p.s);
+}
+
+/* The recorded gradients of a block's mlp and attention, from the rows before each. */
+static void check_block_grad(struct refcase *c, const struct points *p, const struct pt_mlp *m,
+                             const float *between, const struct pt_attention *f,
+                             const float *before) {
+  const int ch = m->c, hidden = m->hidden;
+  float *g = to_rows(c, p, ref_f32(c, NULL, "grad_out"), ch);
+  struct pt_mlp_grad b = {.f = *m, .x = between, .g = g};
+  b.w1_t = pack_back(c, ref_f32(c, NULL, "w/mlp.0.fc1.weight"), ch, hidden);
+  b.w2_t = pack_back(c, ref_f32(c, NULL, "w/mlp.0.fc2.weight"), hidden, ch);
+  b.dgamma = filled(c, ch, 0), b.dbeta = filled(c, ch, 0);
+  b.dw1 = filled(c, hidden * ch, 0), b.db1 = filled(c, hidden, 0);
+  b.dw2 = filled(c, hidden * ch, 0), b.db2 = filled(c, ch, 0);
+  RUN(c, mlp_grad, &b);
+  struct pt_attention_grad a = {.f = *f, .x = before, .g = g};
+  const int64_t table = f->rpe ? 3 * (2 * (int64_t)f->rpe_bound + 1) * f->heads : 0;
+  a.qkv_t = pack_back(c, ref_f32(c, NULL, "w/attn.qkv.weight"), ch, 3 * ch);
+  a.proj_t = pack_back(c, ref_f32(c, NULL, "w/attn.proj.weight"), ch, ch);
+  a.dgamma = filled(c, ch, 0), a.dbeta = filled(c, ch, 0);
+  a.dqkv = filled(c, 3 * ch * ch, 0), a.dproj = filled(c, ch * ch, 0);
+  a.dproj_bias = filled(c, ch, 0);
+  if (f->qkv_bias) a.dqkv_bias = filled(c, 3 * ch, 0);
+  if (f->rpe) a.drpe = filled(c, table, 0);
+  RUN(c, attention_grad, &a);
+  check_grad(c, "grad/norm2.0.weight", b.dgamma);
+  check_grad(c, "grad/norm2.0.bias", b.dbeta);
+  check_grad(c, "grad/mlp.0.fc1.weight", b.dw1);
+  check_grad(c, "grad/mlp.0.fc1.bias", b.db1);
+  check_grad(c, "grad/mlp.0.fc2.weight", b.dw2);
+  check_grad(c, "grad/mlp.0.fc2.bias", b.db2);
+  check_grad(c, "grad/norm1.0.weight", a.dgamma);
+  check_grad(c, "grad/norm1.0.bias", a.dbeta);
+  check_grad(c, "grad/attn.qkv.weight", a.dqkv);
+  check_grad(c, "grad/attn.proj.weight", a.dproj);
+  check_grad(c, "grad/attn.proj.bias", a.dproj_bias);
+  if (a.dqkv_bias) check_grad(c, "grad/attn.qkv.bias", a.dqkv_bias);
+  if (a.drpe) check_grad(c, "grad/attn.rpe.rpe_table", a.drpe);
+}
+
+static float *copied(struct refcase *c, const float *x, int64_t n) {
+  float *y = ref_alloc(c, n, 4);
+  memcpy(y, x, (size_t)n * 4);
+  return y;
 }
 
 static void run_block(struct refcase *c) {
@@ -578,7 +720,9 @@ static void run_block(struct refcase *c) {
   att.pre_norm = pre;
   att.gamma = ref_f32(c, NULL, "w/norm1.0.weight"),
   att.beta = ref_f32(c, NULL, "w/norm1.0.bias");
+  float *before = copied(c, y, p.n * ch);
   RUN(c, attention, &att);
+  float *between = copied(c, y, p.n * ch);
   struct pt_mlp mlp = {.n = p.n,
                        .c = ch,
                        .hidden = hidden,
@@ -593,6 +737,7 @@ static void run_block(struct refcase *c) {
   RUN(c, mlp, &mlp);
   ref_compare(c, "y", from_rows(c, &p, y, ch), ref_f64(c, NULL, "y"), p.n * ch,
               "float32_error|y");
+  check_block_grad(c, &p, &mlp, between, &att, before);
   ref_check(c, p.s.stage[0].n == p.n, "rows");
   pt_structure_free(c->env, &p.s);
 }
