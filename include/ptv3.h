@@ -25,6 +25,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ptv3_check.h"
 #include "ptv3_cloud.h"
 #include "ptv3_error.h"
 

@@ -236,7 +236,7 @@ int pt_cloud_check_labels(const struct pt_cloud *c, const char *channel, int cla
       err, PTV3_DATA,
       "'%s': the label %d of point %lld is neither a class (0 .. %d) nor the ignored "
       "label %d; so are %lld labels in all. Renumber them with learning_map = {label: class} "
-      "in data.val, or check num_classes and ignore_index",
+      "in the data set's dict, or check num_classes and ignore_index",
       name, ((const int32_t *)ch->data)[first], (long long)first, classes - 1, ignore,
       (long long)bad);
 }

@@ -177,6 +177,29 @@ static int call_png(struct run *r, struct ptv3_error *err) {
   return status;
 }
 
+static int call_check(struct run *r, struct ptv3_error *err) {
+  char root[200];
+  const char *options[] = {root};
+  struct ptv3_config *config;
+  struct ptv3_check *check;
+  struct ptv3_check_info info;
+  snprintf(root, sizeof root, "data.val.data_root=%s", r->folder);
+  int status =
+      ptv3_config_parse(r->ctx, text, (int64_t)strlen(text), "c", options, 1, &config, err);
+  if (status) return status;
+  status = ptv3_check_create(r->ctx, config, NULL, &check, err);
+  assert_int_equal(status == 0, check != NULL);
+  if (!status) {
+    ptv3_check_get_info(check, &info);
+    assert_int_equal(info.splits, 1);
+    assert_int_equal(info.split[0].looked, 2);
+    assert_string_equal(info.class_name[1], "b");
+    ptv3_check_free(check);
+  }
+  ptv3_config_free(config);
+  return status;
+}
+
 static int call_weights_save(struct run *r, struct ptv3_error *err) {
   char path[200];
   snprintf(path, sizeof path, "%s/x.pth", r->folder);
@@ -223,6 +246,7 @@ static const struct {
     {"save weights", call_weights_save},
     {"predict", call_predict},
     {"evaluate", call_evaluate},
+    {"check", call_check},
     {"LAS to LAS", call_las_to_las},
 };
 

@@ -1,0 +1,58 @@
+# test_check.sh - ptv3 check: what it finds, how it says it; the configurations that ship.
+. tests/cli/lib.sh
+scene=demo/val/ign_77060_627760.las
+mkdir -p "$work/data/train" "$work/data/val"
+cp $scene "$work/data/train/a.las"
+cp $scene "$work/data/val/b.las"
+aerial=configs/aerial/semseg-pt-v3-tiny.py
+there="--options data.train.data_root=$work/data data.val.data_root=$work/data
+  data.train.split=train data.val.split=val"
+
+run check $aerial $there
+check "a data set without errors" is 0
+check "splits" prints '^train *1 *1 *20 '
+check "labels" prints '^1 vegetation *16577 '
+check "the sum of findings" prints '^0 errors, 0 warnings'
+check "nothing is coloured in a pipe" no_escapes
+
+run check $aerial $there --quick
+check "--quick" is 0
+check "makes no voxels" prints '^train .*-$'
+
+run check $aerial $there data.val.split=train --json -q
+check "JSON with a warning" is 0
+check "is JSON" [ "$(head -c 1 "$out")" = "{" ]
+check "has the finding" prints '"kind": "shared", "split": "val"'
+check "--quiet" silent
+
+head -c 5000 $scene >"$work/data/val/c.las"
+run check $aerial $there
+check "a damaged scene" is 4
+check "is named once, with what to do" prints "^error: data.val: '.*c.las'"
+check "and the rest is read" prints '^1 vegetation *16577 .*16577'
+run check $aerial $there data.train.split=none
+check "a split that is not there" is 4
+check "is named" prints "^error: data.train: .*data/none'"
+printf '_base_ = "%s/%s"\ndata = dict(train=dict(learning_map=None))\n' "$PWD" $aerial >"$work/raw.py"
+run check "$work/raw.py" $there data.val.split=train
+check "labels that are no classes" is 4
+check "are counted" prints 'labels are no class 0 .. 2; the first is '
+check "with the key to set" prints 'learning_map = {label: class} in data.train'
+run check demo/demo.py
+check "a configuration without data.train" is 0
+run check configs/scannet/semseg-pt-v3-tiny.py $there data.train.type=DefaultDataset
+check "a missing channel" is 4
+check "is told with what to do" prints "take it out of feat_keys"
+run check $aerial $there --scenes 0
+check "a number of scenes that is too small" is 2
+run check "$work/no.py"
+check "a configuration that is not there" is 4
+
+for config in configs/*/*.py; do
+  run config "$config"
+  check "$config is read" is 0
+done
+run predict $aerial --weight random:1 $scene -o "$work/x.npy" -q
+check "the features of the aerial one are in any LAS file" is 0
+
+finish
