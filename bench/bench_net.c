@@ -4,7 +4,7 @@
  *
  *   bench_net [--sizes 20k,50k,100k,200k] [--all] [--inputs FOLDER,...] [--threads N]
  *             [--kernels NAME] [--precision fp32|bf16] [--reps N] [--best] [--json FILE]
- *             [--save FOLDER]
+ *             [--save FOLDER] [--tile ROWS] [--budget 100,75,50,35,25,15] [--tmp FOLDER]
  *
  * --all adds rooms of 400 000 and 1 000 000 voxels. --inputs replaces the synthetic rooms; see
  * net_inputs.h. --save writes the rooms for bench/peer. The network is that of
@@ -12,7 +12,10 @@
  * of seed 1: speed does not depend on their values. The first run of a size is counted and
  * measured for memory, not timed. Of the others the median by wall clock is shown, with --best
  * the shortest; cpu is the time of all threads together, which tells when another program had
- * the processor. */
+ * the processor.
+ *
+ * --budget times the network in memory budgets instead: per cent of what a run without one
+ * takes beside weights and inputs, as far as they do. */
 #include <jansson.h>
 #include <malloc.h>
 
@@ -30,8 +33,11 @@ struct options {
   int input_count;
   int64_t sizes[MOST_INPUTS];
   int size_count;
-  int threads, reps;
+  int threads, reps, tile;
   bool best;
+  int share[MOST_INPUTS]; /* budgets, per cent */
+  int share_count;
+  const char *tmp;
 };
 
 /* One forward pass: by op, the structure pass last; wall clock, and all threads' CPU time. */
@@ -188,6 +194,84 @@ static void measure(struct pt_env *env, const struct pt_model *m, const struct i
   qsort(r->run, (size_t)r->runs, sizeof *r->run, by_wall);
 }
 
+/* ---- budgets ---- */
+
+static char chosen[600]; /* what the last run said about how it fits */
+
+static void keep_info(void *user, const char *message) {
+  (void)user;
+  snprintf(chosen, sizeof chosen, "%s", message);
+}
+
+struct limited {
+  double wall, cpu; /* the median run by wall clock */
+  struct memory memory;
+  int status;
+  struct ptv3_error err;
+};
+
+/* reps runs within `more` bytes beside what is in use; 0: no limit. */
+static struct limited run_limited(struct pt_env *env, const struct pt_model *m,
+                                  const struct input *in, int reps, int64_t more) {
+  struct limited r = {.status = PTV3_OK};
+  struct run run[MOST_RUNS] = {{0}};
+  const int64_t offset[2] = {0, in->n};
+  struct pt_batch batch = {in->n, in->coord, in->feat, 1, offset};
+  memory_begin(&env->mem, &r.memory);
+  env->mem.limit = more ? env->mem.used + more : INT64_MAX;
+  env->info = keep_info;
+  chosen[0] = 0;
+  for (int i = 0; i < reps && !r.status; i++) {
+    run[i].wall = clock_of(CLOCK_MONOTONIC), run[i].cpu = cpu_seconds();
+    r.status = pt_forward(env, m, &batch, NULL, NULL, &r.err);
+    run[i].wall = clock_of(CLOCK_MONOTONIC) - run[i].wall;
+    run[i].cpu = cpu_seconds() - run[i].cpu;
+  }
+  env->info = NULL;
+  env->mem.limit = INT64_MAX;
+  memory_end(&env->mem, &r.memory);
+  qsort(run, (size_t)reps, sizeof *run, by_wall);
+  r.wall = run[(reps - 1) / 2].wall, r.cpu = run[(reps - 1) / 2].cpu;
+  return r;
+}
+
+/* Time against budget. */
+static void bench_budgets(struct pt_env *env, const struct pt_model *m, const struct options *o,
+                          struct input in, json_t *list) {
+  const int reps = o->reps ? o->reps : 3;
+  run_limited(env, m, &in, 1, 0);
+  struct limited plain = run_limited(env, m, &in, reps, 0);
+  if (plain.status) die(&plain.err);
+  printf(
+      "\n%s, %lld voxels; without a limit %.1f MB beside weights and input, %.3f s, cpu %.3f "
+      "s\n",
+      in.name, (long long)in.n, 1e-6 * (double)plain.memory.peak, plain.wall, plain.cpu);
+  for (int i = 0; i < o->share_count; i++) {
+    int64_t more = plain.memory.peak * o->share[i] / 100;
+    struct limited r = run_limited(env, m, &in, reps, more);
+    json_t *j = json_pack("{s:s,s:I,s:i,s:I,s:b,s:s}", "input", in.name, "voxels",
+                          (json_int_t)in.n, "percent", o->share[i], "budget", (json_int_t)more,
+                          "done", !r.status, "chosen", r.status ? r.err.message : chosen);
+    printf("  %3d %% %8.1f MB ", o->share[i], 1e-6 * (double)more);
+    if (r.status) {
+      printf("refused: %s\n", r.err.message);
+    } else {
+      printf(
+          "%8.3f s, cpu %8.3f s: %.2f, cpu %.2f times as long; counted %.1f MB, the process "
+          "grew by %.1f MB; %s\n",
+          r.wall, r.cpu, r.wall / plain.wall, r.cpu / plain.cpu, 1e-6 * (double)r.memory.peak,
+          1e-6 * (double)r.memory.grown, chosen);
+      json_object_set_new(j, "seconds", json_real(r.wall));
+      json_object_set_new(j, "cpu", json_real(r.cpu));
+      json_object_set_new(j, "counted", json_integer(r.memory.peak));
+      json_object_set_new(j, "rss_growth", json_integer(r.memory.grown));
+    }
+    fflush(stdout);
+    json_array_append_new(list, j);
+  }
+  input_free(env, &in);
+}
+
 /* ---- reports ---- */
 
 /* FLOP/s: of products, and of everything else. */
@@ -312,6 +396,14 @@ static void usage(const char *what) {
   exit(2);
 }
 
+static void parse_shares(struct options *o, char *list) {
+  for (char *item = strtok(list, ","); item; item = strtok(NULL, ",")) {
+    if (o->share_count == MOST_INPUTS) usage("too many items");
+    o->share[o->share_count++] = atoi(item);
+    if (o->share[o->share_count - 1] < 1) usage("a budget is 1 per cent or more");
+  }
+}
+
 static void parse_list(struct options *o, char *list, bool sizes) {
   int *count = sizes ? &o->size_count : &o->input_count;
   *count = 0;
@@ -349,6 +441,12 @@ static void parse(int argc, char **argv, struct options *o) {
       o->threads = atoi(value);
     else if (!strcmp(name, "--reps"))
       o->reps = atoi(value);
+    else if (!strcmp(name, "--tile"))
+      o->tile = atoi(value);
+    else if (!strcmp(name, "--budget"))
+      parse_shares(o, value);
+    else if (!strcmp(name, "--tmp"))
+      o->tmp = value;
     else if (!strcmp(name, "--kernels"))
       o->kernels = value;
     else if (!strcmp(name, "--precision"))
@@ -368,6 +466,9 @@ static void parse(int argc, char **argv, struct options *o) {
     usage("precisions are fp32 and bf16");
 }
 
+typedef void bench_fn(struct pt_env *, const struct pt_model *, const struct options *,
+                      struct input, json_t *);
+
 int main(int argc, char **argv) {
   struct options o = {.config = "bench/s3dis_base.py", .precision = "fp32", .threads = 2};
   struct pt_env env;
@@ -375,12 +476,15 @@ int main(int argc, char **argv) {
   parse(argc, argv, &o);
   pt_env_init(&env, o.threads, 0);
   load_model(&env, &o, &m);
+  m.tile = o.tile;
+  env.tmp = o.tmp;
   printf("kernels %s, %s, %d threads\n", m.kernels->name, o.precision, o.threads);
   json_t *list = json_array();
+  bench_fn *measure_one = o.share_count ? bench_budgets : bench;
   for (int i = 0; i < o.input_count; i++)
-    bench(&env, &m, &o, input_scene(&env, o.inputs[i]), list);
+    measure_one(&env, &m, &o, input_scene(&env, o.inputs[i]), list);
   for (int i = 0; i < o.size_count && !o.input_count; i++)
-    bench(&env, &m, &o, input_room(&env, o.sizes[i]), list);
+    measure_one(&env, &m, &o, input_room(&env, o.sizes[i]), list);
   json_t *all = json_pack("{s:s,s:s,s:i,s:o}", "kernels", m.kernels->name, "precision",
                           o.precision, "threads", o.threads, "results", list);
   if (o.json && json_dump_file(all, o.json, JSON_INDENT(2)))

@@ -24,6 +24,7 @@ struct pt_env {
     const char *what;
     int64_t done, total;
   } within;
+  const char *tmp; /* folder for temporary files, kept alive by the caller; NULL: spill.h's */
 };
 
 /* Seconds of a clock that only goes forward. */

@@ -5,83 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cost.h"
 #include "fit.h"
 #include "size.h"
 
-/* ---- work ---- */
-
-static double conv_work(double rows, double taps, double in, double out) {
-  return 2 * rows * taps * in * out;
-}
-
-/* Neighbours a voxel has on surfaces: 9 of 27, 24 of 125 (docs/speed.md). */
-static double work_of(const struct pt_step *s) {
-  switch (s->op) {
-    case PT_OP_embed: {
-      const struct pt_embed *a = &s->a.embed;
-      return conv_work((double)a->n, 24, a->in, a->c);
-    }
-    case PT_OP_cpe: {
-      const struct pt_cpe *a = &s->a.cpe;
-      return conv_work((double)a->n, 10, a->c, a->c);
-    }
-    case PT_OP_conv_grad: {
-      const struct pt_conv_grad *a = &s->a.conv_grad;
-      return 2 * conv_work((double)a->n, a->size == 5 ? 24 : 10, a->in, a->c);
-    }
-    case PT_OP_cpe_grad: {
-      const struct pt_cpe_grad *a = &s->a.cpe_grad;
-      return conv_work((double)a->n, 12, a->c, a->c);
-    }
-    case PT_OP_attention: {
-      const struct pt_attention *a = &s->a.attention;
-      double n = (double)a->n, keys = fmin(n, a->patch);
-      return 8 * n * a->c * a->c + n * keys * (4.0 * a->c + 10.0 * a->heads);
-    }
-    case PT_OP_mlp: {
-      const struct pt_mlp *a = &s->a.mlp;
-      return 4 * (double)a->n * a->c * a->hidden;
-    }
-    case PT_OP_pool: {
-      const struct pt_pool *a = &s->a.pool;
-      return 2 * (double)a->n * a->in * a->c;
-    }
-    case PT_OP_unpool: {
-      const struct pt_unpool *a = &s->a.unpool;
-      return 2 * (double)a->n * a->in * a->c;
-    }
-    case PT_OP_head: {
-      const struct pt_head *a = &s->a.head;
-      return 2 * (double)a->n * a->w.k * a->w.n;
-    }
-    case PT_OP_linear_grad: {
-      const struct pt_linear_grad *a = &s->a.linear_grad;
-      return (a->dx ? 4 : 2) * (double)a->n * a->in * a->c;
-    }
-    case PT_OP_attention_grad: {
-      const struct pt_attention *a = &s->a.attention_grad.f;
-      double n = (double)a->n, keys = fmin(n, a->patch);
-      return 22 * n * a->c * a->c + n * keys * (12.0 * a->c + 20.0 * a->heads);
-    }
-    case PT_OP_mlp_grad: {
-      const struct pt_mlp *a = &s->a.mlp_grad.f;
-      return 10 * (double)a->n * a->c * a->hidden;
-    }
-    case PT_OP_batchnorm:
-    case PT_OP_batchnorm_grad:
-    case PT_OPS: break;
-  }
-  return 0;
-}
-
 double pt_need_seconds(const struct pt_need *need, const struct pt_kernels *kernels,
                        enum pt_dtype type) {
-  double rate = 40e9;
-  if (strcmp(kernels->name, "ref") == 0) rate = 0.5e9;
-  if (strcmp(kernels->name, "avx2") == 0) rate = 95e9;
-  if (strncmp(kernels->name, "avx512", 6) == 0) rate = 200e9;
-  if (kernels->bf16_mats && type == PT_BF16) rate = 300e9;
-  return need->work / (rate * need->threads);
+  double seconds = need->work / (pt_kernels_rate(kernels, type) * need->threads);
+  return seconds * pt_tile_slowdown(need->tile) +
+         pt_traffic_seconds(need->traffic, need->threads);
 }
 
 /* ---- bytes ---- */
@@ -105,7 +37,7 @@ static int fill_steps(const struct pt_plan *p, struct pt_need *need, struct ptv3
                                .rows = pt_step_rows(p, s),
                                .channels = t->channels,
                                .alive = alive_at(p, i),
-                               .work = work_of(s)};
+                               .work = pt_step_work(s)};
     snprintf(n->label, sizeof n->label, "%s", s->label);
     need->work += n->work;
   }
@@ -116,6 +48,32 @@ static int64_t sum_of(const struct pt_need *need) {
   int64_t sum = 0;
   for (int c = 0; c < PT_MEM_COUNT; c++) sum += need->bytes[c];
   return sum;
+}
+
+/* The totals of the ways to run that fit.h has. */
+static int fill_rungs(struct pt_env *env, struct pt_plan *p, struct pt_need *need,
+                      struct ptv3_error *err) {
+  struct pt_rung r[PT_RUNGS];
+  int status = pt_fit_rungs(env, p, r, &need->rungs, err);
+  for (int i = 0; i < need->rungs && !status; i++) {
+    int64_t bytes = sum_of(need) + r[i].arena + r[i].window + PT_BLOCK_HEAD;
+    need->rung[i] = (struct pt_need_rung){.tile = r[i].tile,
+                                          .threads = r[i].threads,
+                                          .spilled = r[i].spilled,
+                                          .total = pt_max(need->before, bytes),
+                                          .disk = r[i].file,
+                                          .seconds = r[i].seconds};
+  }
+  return status;
+}
+
+/* What was refused is shown as it would be in memory. */
+static int back_to_wish(struct pt_plan *p, int tile, int threads, struct ptv3_error *err) {
+  for (int64_t t = 0; t < p->tensors; t++) p->tensor[t].spilled = false;
+  int status = pt_plan_place(p, err);
+  pt_plan_scratch(p, tile, threads);
+  p->window = 0;
+  return status;
 }
 
 int pt_need_fill(struct pt_env *env, struct pt_network *net, const struct pt_structure *s,
@@ -130,24 +88,28 @@ int pt_need_fill(struct pt_env *env, struct pt_network *net, const struct pt_str
   int status = fill_steps(p, need, err);
   if (status) return status;
 
+  status = fill_rungs(env, p, need, err);
+  if (status) return status;
   const int64_t limit = env->mem.limit;
   env->mem.limit = pt_max(0, limit - pt_max(0, sum_of(need) - env->mem.used));
   void (*info)(void *, const char *) = env->info;
   env->info = NULL; /* nothing is chosen here, it is only looked at */
-  need->fits = pt_fit(env, p, &none) == PTV3_OK && need->before <= limit;
+  const int tile = p->tile, threads = p->threads;
+  need->fits = pt_fit(env, p, true, &none) == PTV3_OK && need->before <= limit;
   env->info = info;
   env->mem.limit = limit;
+  if (!need->fits) status = back_to_wish(p, tile, threads, err);
 
   need->tile = p->tile, need->threads = p->threads;
   need->features = p->features;
   need->scratch = p->arena - p->features;
-  need->bytes[PT_MEM_ARENA] = p->arena;
+  need->window = p->window, need->disk = p->file;
+  need->traffic = pt_plan_traffic(p);
+  for (int64_t t = 0; t < p->tensors; t++) need->spilled += p->tensor[t].spilled;
+  need->bytes[PT_MEM_ARENA] = p->arena + p->window;
   need->total = pt_max(need->before, sum_of(need) + PT_BLOCK_HEAD);
-  pt_plan_scratch(p, PT_SMALLEST_TILE, 1);
-  need->bytes[PT_MEM_ARENA] = p->arena;
-  need->least = pt_max(need->before, sum_of(need) + PT_BLOCK_HEAD);
-  need->bytes[PT_MEM_ARENA] = need->features + need->scratch;
-  return PTV3_OK;
+  need->least = need->rung[need->rungs - 1].total;
+  return status;
 }
 
 /* ---- without a cloud ---- */

@@ -7,6 +7,8 @@
 
 #include "network.h"
 
+#define PT_NEED_RUNGS 6
+
 struct pt_need_step {
   char label[32];
   enum pt_op op;
@@ -14,6 +16,15 @@ struct pt_need_step {
   int channels;
   int64_t alive; /* bytes of all tensors that are alive while it runs */
   double work;   /* floating point operations of its products, exponentials counted as 10 */
+};
+
+/* A way to run it, whatever the budget. */
+struct pt_need_rung {
+  int tile, threads;
+  int spilled;    /* tensors in a temporary file */
+  int64_t total;  /* peak of the whole */
+  int64_t disk;   /* bytes of the file */
+  double seconds; /* a guess */
 };
 
 struct pt_need {
@@ -24,9 +35,15 @@ struct pt_need {
   int64_t features, scratch;   /* scratch: of all threads */
   int64_t before; /* the most in use before: loading and transforms, and the weights */
   int64_t total;  /* the peak of the whole: the larger of `before` and the sum of bytes */
-  int64_t least;  /* the same with the smallest tiles and one thread */
-  bool fits;      /* the budget holds it with the tile and threads below */
+  int64_t least;  /* the least peak there is: that of the last rung */
+  bool fits;      /* the budget holds it in the way below; if not, that is all in memory */
   int tile, threads;
+  int spilled;    /* tensors in a temporary file */
+  int64_t disk;   /* bytes of it */
+  int64_t window; /* bytes of it in memory at once, part of bytes[PT_MEM_ARENA] */
+  double traffic; /* bytes of it that are touched */
+  int rungs;      /* ways to run it: all in memory first, the least last */
+  struct pt_need_rung rung[PT_NEED_RUNGS];
   double work;               /* of all steps */
   struct pt_need_step *step; /* [steps], owned */
   int64_t steps;

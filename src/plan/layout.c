@@ -62,11 +62,10 @@ static int64_t scratch_of(const struct pt_kernels *k, const struct pt_step *s, i
   return 0;
 }
 
-int pt_plan_layout(struct pt_plan *p, int keep, struct ptv3_error *err) {
+int pt_plan_place(struct pt_plan *p, struct ptv3_error *err) {
   struct pt_plan_tensor **list =
       pt_alloc(p->mem, p->tensors, sizeof(void *), PT_MEM_OTHER, err);
   if (!list) return PTV3_NO_MEMORY;
-  find_lifetimes(p, keep);
   for (int64_t i = 0; i < p->tensors; i++) list[i] = &p->tensor[i];
   qsort(list, (size_t)p->tensors, sizeof *list, by_size);
   p->features = p->file = 0;
@@ -77,8 +76,15 @@ int pt_plan_layout(struct pt_plan *p, int keep, struct ptv3_error *err) {
   }
   pt_free(p->mem, list);
   p->stamps = pt_round_up(4 * pt_window_words(p, false), 64);
-  pt_plan_scratch(p, p->tile, p->threads);
+  p->arena = p->features + p->threads * p->scratch + p->stamps;
   return PTV3_OK;
+}
+
+int pt_plan_layout(struct pt_plan *p, int keep, struct ptv3_error *err) {
+  find_lifetimes(p, keep);
+  int status = pt_plan_place(p, err);
+  if (!status) pt_plan_scratch(p, p->tile, p->threads);
+  return status;
 }
 
 void pt_plan_scratch(struct pt_plan *p, int tile, int threads) {

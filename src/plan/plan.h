@@ -72,6 +72,7 @@ struct pt_plan_tensor {
   int64_t bytes;   /* a multiple of 64 */
   int first, last; /* steps; first > last: never used */
   bool spilled;    /* lies in the file, not in the arena */
+  int rank;        /* for the caller: which is spilled first */
   int64_t offset;  /* in the arena, or in the file */
 };
 
@@ -116,9 +117,11 @@ struct pt_step *pt_plan_step(struct pt_plan *p, enum pt_op op, const char *label
  * pt_bind(s, offsetof(struct pt_mlp, x), t). Negative tensors are ignored (NULL pointer). */
 void pt_bind(struct pt_step *s, size_t field, int tensor);
 
-/* Lifetimes, offsets, scratch. `keep` is read after the last step (the result), or -1. Again
- * after `spilled` of tensors was changed. */
+/* Lifetimes, offsets, scratch. `keep` is read after the last step (the result), or -1. */
 int pt_plan_layout(struct pt_plan *p, int keep, struct ptv3_error *err);
+
+/* Offsets and sizes again, after `spilled` of tensors was changed. */
+int pt_plan_place(struct pt_plan *p, struct ptv3_error *err);
 
 /* Changes tile and threads of a plan that is laid out: only its scratch depends on them. */
 void pt_plan_scratch(struct pt_plan *p, int tile, int threads);

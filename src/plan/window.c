@@ -175,6 +175,7 @@ void pt_window_mark(struct pt_window *w, int64_t from, int64_t to) {
     case PT_OP_cpe: mark_cpe(w, from, to); break;
     case PT_OP_attention: mark_attention(w, from, to); break;
     case PT_OP_mlp:
+      ROWS(mlp, in, NULL, from, to);
       ROWS(mlp, x, NULL, from, to);
       ROWS(mlp, branch, NULL, from, to);
       break;
@@ -275,11 +276,12 @@ void pt_window_least(struct pt_plan *p, uint32_t *words) {
   struct pt_window w;
   for (int64_t i = 0; i < p->steps; i++) {
     struct pt_step *s = &p->step[i];
-    pt_window_open(&w, p, s, true, words);
-    if (!known(p, s)) {
+    if (!words || !known(p, s)) {
+      find_slots(&w, p, s, true);
       keep_most(&w, s, true);
       continue;
     }
+    pt_window_open(&w, p, s, true, words);
     const int64_t units = pt_op_units(s->op, &s->a), group = pt_op_group(s->op);
     for (int64_t u = 0; u < units; u += group) {
       pt_window_mark(&w, u, pt_min(units, u + group));
@@ -289,7 +291,7 @@ void pt_window_least(struct pt_plan *p, uint32_t *words) {
   }
 }
 
-int64_t pt_window_need(const struct pt_plan *p) {
+static int64_t most_grains(const struct pt_plan *p, bool whole) {
   int64_t most = 0;
   struct pt_window w;
   for (int64_t i = 0; i < p->steps; i++) {
@@ -299,10 +301,14 @@ int64_t pt_window_need(const struct pt_plan *p) {
     for (int k = 0; k < w.slots; k++)
       for (int b = 0; b < s->binds; b++)
         if (s->bind[b].tensor == w.slot[k].tensor) {
-          grains += s->bind[b].least;
+          grains += whole ? w.slot[k].grains : s->bind[b].least;
           break;
         }
     most = pt_max(most, grains);
   }
   return most * PT_SPILL_GRAIN;
 }
+
+int64_t pt_window_need(const struct pt_plan *p) { return most_grains(p, false); }
+
+int64_t pt_window_all(const struct pt_plan *p) { return most_grains(p, true); }

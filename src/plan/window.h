@@ -50,10 +50,14 @@ int64_t pt_window_bytes(const struct pt_window *w);
 bool pt_window_run(const struct pt_window_slot *s, int64_t *at, int64_t *from, int64_t *to);
 
 /* For every bind of every step: the most grains that one group touches (bind.least). words:
- * pt_window_words(p, true). Steps whose structure is not known get a guess. */
+ * pt_window_words(p, true). Steps whose structure is not known get a guess; all do without
+ * words. */
 void pt_window_least(struct pt_plan *p, uint32_t *words);
 
 /* Bytes of spilled tensors that must be resident at once for some group, at most. */
 int64_t pt_window_need(const struct pt_plan *p);
+
+/* The same where every step is run as a whole. */
+int64_t pt_window_all(const struct pt_plan *p);
 
 #endif

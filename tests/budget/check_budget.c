@@ -23,6 +23,7 @@ struct check {
   struct pt_env env;
   uint64_t seed, number;
   int64_t start;             /* bytes in use before pt_forward: the weights */
+  bool file;                 /* tensors were put in a file since the last start */
   int64_t steps;             /* reports of progress within the network since the last start */
   float *want;               /* [n, classes] of the unlimited run */
   float *got;                /* [n, classes] */
@@ -35,7 +36,7 @@ struct check {
 };
 
 struct tally {
-  int64_t passed, failed, done, refused, early, limited, faults;
+  int64_t passed, failed, done, refused, early, limited, faults, spilled;
 };
 
 static bool expect(struct check *k, bool ok, const char *fmt, ...) PT_PRINTF(3, 4);
@@ -50,6 +51,11 @@ static bool expect(struct check *k, bool ok, const char *fmt, ...) {
   va_end(ap);
   k->failed++;
   return false;
+}
+
+static void notice_file(void *user, const char *message) {
+  struct check *k = user;
+  k->file |= strstr(message, "temporary file") != NULL;
 }
 
 static bool count_steps(void *user, const char *what, int64_t done, int64_t total) {
@@ -90,6 +96,7 @@ static int run(struct check *k, int64_t budget, int threads, struct pt_need *nee
   mem->peak = mem->used;
   k->env.threads = threads;
   k->steps = 0;
+  k->file = false;
   k->err = (struct ptv3_error){0};
   memset(k->got, 0, (size_t)k->bytes);
   int status = pt_forward(&k->env, &k->c.model, &k->c.batch, &opt, out, &k->err);
@@ -147,8 +154,9 @@ static void check_need(struct check *k, int64_t *least) {
   check_start(k, "planned");
 }
 
-static void check_least(struct check *k, int64_t least) {
+static void check_least(struct check *k, int64_t least, struct tally *t) {
   check_done(k, "the least budget", least, run(k, least, k->c.threads[1], NULL, k->got));
+  t->spilled += k->file;
   check_start(k, "the least budget");
   int64_t less = least - least / 100 - 256;
   check_refused(k, "less than the least", less, run(k, less, k->c.threads[1], NULL, k->got));
@@ -161,6 +169,7 @@ static void check_budget(struct check *k, int64_t budget, int64_t least, struct 
   if (!status) {
     check_done(k, "the budget", budget, status);
     t->done++;
+    t->spilled += k->file;
     return;
   }
   check_refused(k, "the budget", budget, status);
@@ -226,7 +235,7 @@ static void check_case(struct check *k, struct tally *t) {
   int64_t least = 0, budget = (int64_t)(k->c.share * (double)k->peak);
   check_need(k, &least);
   check_budget(k, budget, least, t);
-  check_least(k, least);
+  check_least(k, least, t);
   if (k->number % 2) check_sink(k);
   if (k->c.batch.n <= 100) check_faults(k, t);
   if (k->number % 8 == 0) check_limited(k, budget, least, t);
@@ -237,6 +246,7 @@ static void one(uint64_t seed, uint64_t number, struct tally *t) {
   case_make(&k.c, seed, number);
   pt_env_init(&k.env, 1, 0);
   k.env.progress = count_steps;
+  k.env.info = notice_file;
   k.env.user = &k;
   k.bytes = k.c.batch.n * k.c.model.cfg.classes * (int64_t)sizeof(float);
   k.want = case_alloc(k.bytes, 1);
@@ -263,9 +273,10 @@ int main(int argc, char **argv) {
   for (int64_t i = 0; i < cases; i++) one(seed, first + (uint64_t)i, &t);
   printf(
       "%lld finished within the budget, %lld were refused (%lld before the structure was "
-      "known), %lld allocations failed, %lld ran in limited address space\n",
-      (long long)t.done, (long long)t.refused, (long long)t.early, (long long)t.faults,
-      (long long)t.limited);
+      "known), %lld runs put tensors in a file, %lld allocations failed, %lld ran in limited "
+      "address space or with their resident set measured\n",
+      (long long)t.done, (long long)t.refused, (long long)t.early, (long long)t.spilled,
+      (long long)t.faults, (long long)t.limited);
   printf("%lld passed, %lld failed\n", (long long)t.passed, (long long)t.failed);
   return t.failed || !t.passed;
 }

@@ -1,4 +1,5 @@
-/* limit.c - see limit.h. The program runs itself again rather than only forking: OpenMP's
+/* limit.c - see limit.h. Where tensors are spilled it is the resident set that is held against
+ * the budget. The program runs itself again rather than only forking: OpenMP's
  * threads do not survive a fork. */
 #include "limit.h"
 
@@ -18,7 +19,7 @@
  * whose size is the system's affair; bits do not depend on threads. */
 #define OTHER_SPACE (INT64_C(1) << 20)
 
-enum { SAME, OTHER_BITS, FAILED, NOT_SET_UP };
+enum { SAME, OTHER_BITS, FAILED, NOT_SET_UP, TOO_LARGE };
 
 bool limit_possible(void) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -57,11 +58,12 @@ bool limit_run(uint64_t seed, uint64_t number, int64_t budget, const void *want,
     snprintf(text, size, "no process could be started");
     return false;
   }
-  static const char *const what[] = {"the same", "other bits", "it failed", "not set up"};
+  static const char *const what[] = {"the same", "other bits", "it failed", "not set up",
+                                     "more memory was resident"};
   if (WIFSIGNALED(status))
     snprintf(text, size, "killed by signal %d", WTERMSIG(status));
   else
-    snprintf(text, size, "%s", what[WEXITSTATUS(status) & 3]);
+    snprintf(text, size, "%s", what[WEXITSTATUS(status) % 5]);
   return WIFEXITED(status) && WEXITSTATUS(status) == SAME;
 }
 
@@ -81,6 +83,38 @@ static int limit_space(int64_t more) {
   return setrlimit(RLIMIT_AS, &space);
 }
 
+/* ---- what is resident ---- */
+
+static int64_t status_of(const char *key) {
+  char line[256];
+  long long kib = -1;
+  FILE *f = fopen("/proc/self/status", "r");
+  while (f && kib < 0 && fgets(line, sizeof line, f))
+    if (!strncmp(line, key, strlen(key))) sscanf(line + strlen(key), ":%lld", &kib);
+  if (f) fclose(f);
+  return kib < 0 ? -1 : 1024 * kib;
+}
+
+/* Forgets the largest resident set so far; what is resident now, or -1. */
+static int64_t begin_resident(void) {
+  FILE *f = fopen("/proc/self/clear_refs", "w");
+  if (!f) return -1;
+  bool written = fputs("5", f) >= 0;
+  return fclose(f) == 0 && written ? status_of("VmRSS") : -1;
+}
+
+/* Whether a run within the budget puts tensors in a file, whose mapping takes address space
+ * that is no memory. */
+static bool spills(struct pt_env *env, const struct budget_case *c, struct pt_forward opt) {
+  struct ptv3_error e;
+  struct pt_need need = {.mem = &env->mem};
+  opt.need = &need;
+  int status = pt_forward(env, &c->model, &c->batch, &opt, NULL, &e);
+  bool found = !status && need.spilled > 0;
+  pt_need_free(&need);
+  return found;
+}
+
 int limit_main(int argc, char **argv) {
   struct budget_case c;
   struct pt_env env;
@@ -94,13 +128,22 @@ int limit_main(int argc, char **argv) {
   float *got = case_alloc(bytes, 1);
   struct pt_forward opt = {.perm = c.shuffled ? c.perm : NULL};
   env.mem.limit = budget;
-  if (limit_space(budget - env.mem.used + OTHER_SPACE)) return NOT_SET_UP;
+  const int64_t more = budget - env.mem.used;
+  const bool file = spills(&env, &c, opt);
+  memset(got, 1, (size_t)bytes); /* resident before the run */
+  const int64_t start = file ? begin_resident() : 0;
+  if (start < 0 || (!file && limit_space(more + OTHER_SPACE))) return NOT_SET_UP;
   int status = pt_forward(&env, &c.model, &c.batch, &opt, got, &e);
   if (status) printf("%s\n", e.message);
   if (!status)
     status = hash_of(got, bytes) == strtoull(argv[5], NULL, 16) ? SAME : OTHER_BITS;
   else
     status = FAILED;
+  if (file && status == SAME && status_of("VmHWM") - start > more + OTHER_SPACE) {
+    printf("resident: %lld bytes more, %lld allowed\n", (long long)(status_of("VmHWM") - start),
+           (long long)more);
+    status = TOO_LARGE;
+  }
   pt_weights_free(&env, &c.model.w);
   free(got);
   case_free(&c);

@@ -1,5 +1,6 @@
-/* limit.h - a case in a process of its own whose address space is limited: what the budget
- * does not count must not grow with the cloud. */
+/* limit.h - a case in a process of its own whose address space is limited, or where a file is
+ * mapped whose resident set is measured: what the budget does not count must not grow with the
+ * cloud. */
 #ifndef LIMIT_H
 #define LIMIT_H
 
