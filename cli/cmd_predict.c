@@ -22,67 +22,14 @@ struct request {
   int codes;
 };
 
-struct result {
-  int32_t *label;     /* [n] */
-  float *confidence;  /* [n] */
-  float *probability; /* [n, classes] or NULL */
-};
-
-static void free_result(struct result *r) {
-  free(r->label);
-  free(r->confidence);
-  free(r->probability);
-}
-
-/* Arrays the library fills belong to the program; their size is part of what it uses. */
-static int make_result(struct session *s, int64_t n, int classes, bool all, struct result *r) {
-  size_t rows = (size_t)n;
-  r->label = malloc(rows * sizeof *r->label);
-  r->confidence = malloc(rows * sizeof *r->confidence);
-  if (all) r->probability = malloc(rows * (size_t)classes * sizeof *r->probability);
-  if (r->label && r->confidence && (!all || r->probability)) return EXIT_FINE;
-  session_say(s, "the system has no memory for the results of %lld points", (long long)n);
-  return EXIT_BUDGET;
-}
-
 /* Where the result of a cloud goes; the caller frees it. NULL: no memory. */
 static char *result_path(const struct request *q, const char *cloud) {
   return out_path(q->out, q->folder, cloud, "", q->folder ? q->format : out_extension(q->out));
 }
 
-static int save(struct session *s, const struct request *q, const struct model *m,
-                const struct ptv3_cloud *cloud, const char *path, int64_t n,
-                const struct result *r) {
-  char *out = result_path(q, path);
-  char *extra = out_path(q->out, q->folder, path, "_probabilities", "npy");
-  int code = EXIT_BUDGET;
-  struct ptv3_prediction p = {.label = r->label,
-                              .confidence = r->confidence,
-                              .probability = r->probability,
-                              .classes = m->info.classes,
-                              .class_name = m->info.class_name,
-                              .code = q->codes ? q->code : m->info.las_code};
-  if (!out || !extra)
-    session_say(s, "the system has no more memory");
-  else if (ptv3_prediction_save(s->ctx, cloud, &p, out, &s->err) ||
-           (r->probability &&
-            ptv3_save_f32(s->ctx, r->probability, n, m->info.classes, extra, &s->err)))
-    code = session_fail_write(s);
-  else
-    code = EXIT_FINE;
-  if (code == EXIT_FINE)
-    session_note(s, "wrote %s%s%s", out, r->probability ? " and " : "",
-                 r->probability ? extra : "");
-  free(out);
-  free(extra);
-  return code;
-}
-
 /* How many points each class got. */
-static void print_shares(const struct model *m, int64_t n, const int32_t *label) {
-  int64_t *count = calloc((size_t)m->info.classes + 1, sizeof *count);
-  if (!count) return;
-  for (int64_t i = 0; i < n; i++) count[label[i] < 0 ? m->info.classes : label[i]]++;
+static void print_shares(const struct model *m, int64_t n,
+                         const int64_t *count /* [classes + 1] */) {
   struct table t;
   table_init(&t, "lrr");
   table_cell(&t, "class");
@@ -101,48 +48,52 @@ static void print_shares(const struct model *m, int64_t n, const int32_t *label)
   }
   table_print(&t, stdout);
   table_free(&t);
-  free(count);
 }
 
-static int predict_cloud(struct session *s, const struct request *q, const struct model *m,
-                         const struct ptv3_cloud *cloud, const char *path) {
-  struct ptv3_cloud_info info;
-  struct result r = {0};
-  ptv3_cloud_get_info(cloud, &info);
-  double began = term_now();
-  struct ptv3_predict_options options = {.shuffle_orders = q->seed >= 0,
-                                         .shuffle_seed = q->seed >= 0 ? (uint64_t)q->seed : 0};
-  int code = make_result(s, info.n, m->info.classes, q->probabilities, &r);
-  if (code == EXIT_FINE &&
-      ptv3_predict(m->model, cloud, &options, r.label, r.confidence, r.probability, &s->err))
-    code = session_fail(s);
-  if (code == EXIT_FINE) {
-    struct ptv3_memory memory;
-    char time[24], bytes[24];
-    ptv3_context_memory(s->ctx, &memory);
-    progress_clear(&s->progress);
-    if (!q->common.quiet) {
-      session_note(s, "%s: %lld points in %s, at most %s", path, (long long)info.n,
-                   term_time(term_now() - began, time), term_bytes(memory.peak, bytes));
-      print_shares(m, info.n, r.label);
-    }
-    code = save(s, q, m, cloud, path, info.n, &r);
-  }
-  free_result(&r);
-  return code;
+static int report(struct session *s, const struct request *q, const struct model *m,
+                  const char *path, const struct ptv3_file_result *r, const int64_t *count,
+                  double began) {
+  struct ptv3_memory memory;
+  char time[24], bytes[24];
+  ptv3_context_memory(s->ctx, &memory);
+  progress_clear(&s->progress);
+  if (q->common.quiet) return EXIT_FINE;
+  session_note(s, "%s: %lld points in %s, at most %s", path, (long long)r->n,
+               term_time(term_now() - began, time), term_bytes(memory.peak, bytes));
+  print_shares(m, r->n, count);
+  return EXIT_FINE;
 }
 
 static int predict_file(struct session *s, const struct request *q, const struct model *m,
                         const char *path) {
-  struct ptv3_cloud_options options = cloud_options(&q->cloud);
-  options.model = m->model;
-  options.estimate_normals = q->estimate_normals;
-  options.fill = q->fill.item;
-  options.fill_count = q->fill.count;
-  struct ptv3_cloud *cloud;
-  if (ptv3_cloud_load(s->ctx, path, &options, &cloud, &s->err)) return session_fail(s);
-  int code = predict_cloud(s, q, m, cloud, path);
-  ptv3_cloud_free(cloud);
+  struct ptv3_file_options o = {
+      .cloud = cloud_options(&q->cloud),
+      .predict = {.shuffle_orders = q->seed >= 0,
+                  .shuffle_seed = q->seed >= 0 ? (uint64_t)q->seed : 0},
+      .code = q->codes ? q->code : NULL};
+  o.cloud.estimate_normals = q->estimate_normals;
+  o.cloud.fill = q->fill.item;
+  o.cloud.fill_count = q->fill.count;
+  struct ptv3_file_result result;
+  double began = term_now();
+  char *out = result_path(q, path);
+  char *extra =
+      q->probabilities ? out_path(q->out, q->folder, path, "_probabilities", "npy") : NULL;
+  int64_t *count = calloc((size_t)m->info.classes + 1, sizeof *count);
+  int code = EXIT_BUDGET;
+  o.out = out;
+  o.probabilities = extra;
+  if (!out || !count || (q->probabilities && !extra))
+    session_say(s, "the system has no more memory");
+  else if (ptv3_predict_file(m->model, path, &o, count, &result, &s->err))
+    code = result.writing ? session_fail_write(s) : session_fail(s);
+  else
+    code = report(s, q, m, path, &result, count, began);
+  if (code == EXIT_FINE)
+    session_note(s, "wrote %s%s%s", out, extra ? " and " : "", extra ? extra : "");
+  free(out);
+  free(extra);
+  free(count);
   return code;
 }
 

@@ -261,6 +261,36 @@ PTV3_API int ptv3_predict(struct ptv3_model *model, const struct ptv3_cloud *clo
                           const struct ptv3_predict_options *options, int32_t *label,
                           float *confidence, float *probability, struct ptv3_error *err);
 
+/* A file to a file. */
+struct ptv3_file_options {
+  struct ptv3_cloud_options cloud; /* how it is read; the model is the call's */
+  struct ptv3_predict_options predict;
+  const char *out;           /* .npy, .ply, .las or .laz: see ptv3_prediction_save */
+  const char *probabilities; /* .npy [n, classes], or NULL */
+  const uint8_t *code;       /* [classes] LAS classification of each class; NULL: the
+                                configuration's, else as in ptv3_prediction */
+};
+
+struct ptv3_file_result {
+  int64_t n;        /* points of the file */
+  int64_t unusable; /* of which so many could not be used */
+  int64_t voxels;   /* the network saw */
+  bool in_parts;    /* the points did not fit the budget at once */
+  bool writing;     /* for a call that failed: whether it was writing by then */
+};
+
+/* Classifies every point of a file and writes the result, as ptv3_cloud_load, ptv3_predict and
+ * ptv3_prediction_save do. Where the points do not fit the budget at once, the file is read in
+ * parts, several times over, with a temporary file of 4 bytes a point in $TMPDIR (else
+ * /var/tmp), and what is written is the same: LAS, LAZ, binary PLY and folders of .npy, and
+ * where no transform before GridSample needs all points at once.
+ *   count   [classes + 1] points of each class, then the unusable ones; or NULL
+ *   result  may be NULL; filled on failure too
+ * Errors: as of those three. */
+PTV3_API int ptv3_predict_file(struct ptv3_model *model, const char *path,
+                               const struct ptv3_file_options *options, int64_t *count,
+                               struct ptv3_file_result *result, struct ptv3_error *err);
+
 /* ---- planning ---- */
 
 struct ptv3_plan_part {

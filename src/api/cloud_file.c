@@ -48,33 +48,43 @@ static bool is_bin(const char *path) {
 
 /* The data set of the configuration says how its labels are numbered, and what its scans
  * are like. */
-static int load(struct ptv3_cloud *cloud, const char *path, const struct ptv3_cloud_options *o,
-                struct ptv3_error *err) {
-  struct pt_env *env = &cloud->ctx->env;
-  struct pt_fill fill[PT_FILLS];
-  struct pt_dataset rules;
+int pt_cloud_file_begin(struct pt_cloud_file *f, struct pt_env *env, const char *path,
+                        const struct ptv3_cloud_options *o, struct ptv3_error *err) {
   const struct pt_value *root = o->model    ? o->model->root
                                 : o->config ? o->config->tree.root
                                             : NULL;
+  *f = (struct pt_cloud_file){0};
+  int status = pt_fills_parse(o->fill, o->fill_count, f->fill, err);
+  if (!status)
+    status = pt_dataset_rules(&f->rules, env, pt_get(pt_get(root, "data"), "val"), err);
+  if (status) return status;
+  f->load = (struct pt_load){.segment = f->rules.segment,
+                             .scannet = !f->rules.segment,
+                             .map = f->rules.mapped ? &f->rules.map : NULL,
+                             .fill = f->fill,
+                             .n_fill = o->fill_count};
+  choose(o, &f->load);
+  f->read = (struct pt_read_options){o->columns, o->floats, o->labels};
+  if (is_bin(path)) {
+    f->load.strength = f->rules.strength;
+    if (!f->read.floats) f->read.floats = f->rules.floats;
+    if (o->model && !f->read.labels) f->read.labels = "";
+  }
+  return PTV3_OK;
+}
+
+void pt_cloud_file_end(struct pt_cloud_file *f) { pt_dataset_free(&f->rules); }
+
+static int load(struct ptv3_cloud *cloud, const char *path, const struct ptv3_cloud_options *o,
+                struct ptv3_error *err) {
+  struct pt_env *env = &cloud->ctx->env;
+  struct pt_cloud_file f;
   cloud->path = pt_strdup(&env->mem, path, err);
   if (!cloud->path) return err->status;
-  int status = pt_fills_parse(o->fill, o->fill_count, fill, err);
-  if (!status) status = pt_dataset_rules(&rules, env, pt_get(pt_get(root, "data"), "val"), err);
+  int status = pt_cloud_file_begin(&f, env, path, o, err);
   if (status) return status;
-  struct pt_load load = {.segment = rules.segment,
-                         .scannet = !rules.segment,
-                         .map = rules.mapped ? &rules.map : NULL,
-                         .fill = fill,
-                         .n_fill = o->fill_count};
-  choose(o, &load);
-  struct pt_read_options read = {o->columns, o->floats, o->labels};
-  if (is_bin(path)) {
-    load.strength = rules.strength;
-    if (!read.floats) read.floats = rules.floats;
-    if (o->model && !read.labels) read.labels = "";
-  }
-  status = pt_cloud_load(env, cloud->path, &read, &load, &cloud->points, err);
-  pt_dataset_free(&rules);
+  status = pt_cloud_load(env, cloud->path, &f.read, &f.load, &cloud->points, err);
+  pt_cloud_file_end(&f);
   return status;
 }
 

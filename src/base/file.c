@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "size.h"
+
 /* ---- in ---- */
 
 static int fail_errno(struct ptv3_error *err, const char *doing, const char *path) {
@@ -190,6 +192,16 @@ void pt_writef(struct pt_out *out, const char *fmt, ...) {
   va_start(ap, fmt);
   if (vfprintf(out->f, fmt, ap) < 0) out->failed = errno ? errno : EIO;
   va_end(ap);
+}
+
+void pt_write_mapped(struct pt_out *out, const struct pt_map *map, int64_t at, int64_t n) {
+  const int64_t piece = INT64_C(4) << 20;
+  for (int64_t end = at + n; at < end; at += piece) {
+    const uint8_t *from = map->data + at;
+    int64_t k = pt_min(piece, end - at);
+    pt_write(out, from, k);
+    pt_map_drop(map, from, from + k);
+  }
 }
 
 /* Gives an unnamed file a temporary name beside its place, for rename to take. */

@@ -109,6 +109,9 @@ int pt_out_open(struct pt_out *out, struct pt_mem *mem, const char *path,
 void pt_write(struct pt_out *out, const void *data, int64_t n);
 void pt_writef(struct pt_out *out, const char *fmt, ...) PT_PRINTF(2, 3);
 
+/* The same with n bytes of a mapped file from byte `at` on, whose pages are given back. */
+void pt_write_mapped(struct pt_out *out, const struct pt_map *map, int64_t at, int64_t n);
+
 /* Flushes to the disk and gives the file its name. out is released in either case. */
 int pt_out_commit(struct pt_out *out, struct ptv3_error *err);
 

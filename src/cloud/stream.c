@@ -29,6 +29,13 @@ static int check_normals(struct pt_stream *s, struct ptv3_error *err) {
                  "'%s' has no normals, and estimating them needs all points at once", s->path);
 }
 
+/* Rows of a run so that it takes an eighth of what the budget has left. */
+static int64_t choose_run(const struct pt_env *env) {
+  enum { ROW = 100, LEAST = 4096 }; /* bytes of a row: columns, channels, keys */
+  int64_t left = env->mem.limit - env->mem.used;
+  return pt_max(LEAST, pt_min(PT_STREAM_RUN, left / 8 / ROW));
+}
+
 int pt_stream_open(struct pt_stream *s, struct pt_env *env, const char *path,
                    const struct pt_load *opt, const struct pt_pipeline *pipeline, int64_t run,
                    struct ptv3_error *err) {
@@ -38,7 +45,7 @@ int pt_stream_open(struct pt_stream *s, struct pt_env *env, const char *path,
                           .path = path,
                           .opt = opt,
                           .pipeline = pipeline,
-                          .run = run > 0 ? run : PT_STREAM_RUN,
+                          .run = run > 0 ? run : choose_run(env),
                           .temp = {.fd = -1}};
   int status = pt_pipeline_cut(pipeline, &s->cut, err);
   if (!status)

@@ -10,7 +10,7 @@
  * else of other points (pt_pipeline_cut). They are applied to runs of rows with two rows behind
  * them, the corners of that box: a run then has the same box as the whole.
  *
- * Memory: 30 bytes a voxel while they are numbered, then 8 and the channels; besides, some 60
+ * Memory: 30 bytes a voxel while they are numbered, then 8 and the channels; besides, some 100
  * bytes a row of a run. */
 #ifndef PT_STREAM_H
 #define PT_STREAM_H
@@ -43,7 +43,8 @@ struct pt_stream {
 
 enum { PT_STREAM_RUN = 1 << 18 };
 
-/* Opens; little is read. run: rows of one, 0: PT_STREAM_RUN. The path, opt and pipeline stay
+/* Opens; little is read. run: rows of one, 0: by what the budget has left, at most
+ * PT_STREAM_RUN. The path, opt and pipeline stay
  * alive as long as the stream.
  * PTV3_UNSUPPORTED where the format, a transform, or normals that are to be estimated need all
  * points at once; the message says which. */

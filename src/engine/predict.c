@@ -23,24 +23,62 @@ static int32_t answer(const float *logit, int classes, float *confidence, float 
   return best;
 }
 
-static int check_logits(const float *logits, int64_t n, struct ptv3_error *err) {
-  for (int64_t i = 0; i < n; i++)
+/* Takes some rows' logits (pt_logit_sink). */
+static int take(void *user, const int32_t *index, int64_t rows, const float *logits,
+                struct ptv3_error *err) {
+  struct pt_answers *a = user;
+  int64_t numbers = rows * a->classes;
+  for (int64_t i = 0; i < numbers; i++)
     if (!isfinite(logits[i]))
       return pt_fail(err, PTV3_DATA,
                      "the network gave %g for a voxel: features or weights are out of range",
                      (double)logits[i]);
+  for (int64_t r = 0; r < rows; r++) {
+    int64_t i = index[r];
+    a->label[i] =
+        answer(logits + r * a->classes, a->classes, a->confidence ? &a->confidence[i] : NULL,
+               a->probability ? a->probability + i * a->classes : NULL);
+  }
   return PTV3_OK;
 }
 
 /* Every loaded point takes the answer of its voxel. */
-static void carry_back(struct pt_env *env, const struct pt_sample *s, const float *logits,
-                       int classes, struct pt_predicted *out) {
+static void carry_back(struct pt_env *env, const struct pt_answers *a,
+                       struct pt_predicted *out) {
+  size_t row = (size_t)a->classes * sizeof(float);
 #pragma omp parallel for num_threads(env->threads) schedule(static)
-  for (int64_t i = 0; i < s->n_origin; i++) {
-    const float *row = logits + (s->inverse ? s->inverse[i] : i) * classes;
-    out->label[i] = answer(row, classes, out->confidence ? &out->confidence[i] : NULL,
-                           out->probability ? out->probability + i * classes : NULL);
+  for (int64_t i = 0; i < a->of.n_origin; i++) {
+    int64_t r = a->of.inverse ? a->of.inverse[i] : i;
+    out->label[i] = a->label[r];
+    if (out->confidence) out->confidence[i] = a->confidence[r];
+    if (out->probability)
+      memcpy(out->probability + i * a->classes, a->probability + r * a->classes, row);
   }
+}
+
+static int make_answers(struct pt_env *env, int64_t n, int classes, bool confidence,
+                        bool probability, struct pt_answers *a, struct ptv3_error *err) {
+  struct ptv3_error e = {0};
+  a->mem = &env->mem;
+  a->n = n;
+  a->classes = classes;
+  a->label = pt_alloc(a->mem, n, sizeof *a->label, PT_MEM_OUTPUT, &e);
+  if (!e.status && confidence)
+    a->confidence = pt_alloc(a->mem, n, sizeof *a->confidence, PT_MEM_OUTPUT, &e);
+  if (!e.status && probability)
+    a->probability =
+        pt_alloc(a->mem, n, classes * (int64_t)sizeof *a->probability, PT_MEM_OUTPUT, &e);
+  if (e.status && err) *err = e;
+  return e.status;
+}
+
+void pt_answers_free(struct pt_answers *a) {
+  if (a->mem) {
+    pt_free(a->mem, a->label);
+    pt_free(a->mem, a->confidence);
+    pt_free(a->mem, a->probability);
+  }
+  *a = (struct pt_answers){0};
 }
 
 /* ---- one cloud ---- */
@@ -79,37 +117,49 @@ static int ask_compat(struct pt_env *env, struct pt_model *m, const struct pt_ba
   return PTV3_OK;
 }
 
-int pt_predict_cloud(struct pt_env *env, const struct pt_model *model, struct pt_cloud *cloud,
-                     const struct pt_predict *p, struct pt_predicted *out,
-                     struct ptv3_error *err) {
-  struct ptv3_error unused;
-  struct pt_sample s;
+static int run(struct pt_env *env, const struct pt_model *model, const struct pt_predict *p,
+               struct pt_answers *a, struct ptv3_error *err) {
   int perm[PT_MAX_STAGES * PT_MAX_ORDERS];
-  if (!err) err = &unused;
-  struct pt_draw draw = pt_draw_of(p->seed, 0, p->sample);
-  int status = pt_pipeline_apply(p->pipeline, env, cloud, &draw, true, err);
-  if (!status) status = pt_sample_view(cloud, &s, err);
-  if (!status) status = check_channels(model, &s, err);
-  if (status) return status;
-  int64_t offset[2] = {0, s.n};
-  struct pt_batch batch = {s.n, s.grid_coord, s.feat, 1, offset};
-  struct pt_forward opt = {.seconds = p->seconds, .need = p->need};
+  const struct pt_sample *s = &a->of;
+  int64_t offset[2] = {0, s->n};
+  struct pt_batch batch = {s->n, s->grid_coord, s->feat, 1, offset};
+  struct pt_forward opt = {
+      .sink = take, .sink_user = a, .seconds = p->seconds, .need = p->need};
   if (p->shuffle_orders) {
     pt_shuffle_orders(model->cfg.stages, model->cfg.orders, p->shuffle_seed, perm);
     opt.perm = perm;
   }
   struct pt_model used = *model;
-  if (!p->need) status = ask_compat(env, &used, &batch, p->compat, err);
-  if (status) return status;
-  float *logits = pt_alloc(&env->mem, s.n, model->cfg.classes * (int64_t)sizeof *logits,
-                           PT_MEM_OUTPUT, err);
-  if (!logits) return err->status;
-  status = pt_forward(env, &used, &batch, &opt, logits, err);
-  if (!status && p->need) goto out;
-  if (!status) status = check_logits(logits, s.n * model->cfg.classes, err);
-  if (!status) carry_back(env, &s, logits, model->cfg.classes, out);
-out:
-  out->voxels = s.n;
-  pt_free(&env->mem, logits);
+  int status = p->need ? PTV3_OK : ask_compat(env, &used, &batch, p->compat, err);
+  return status ? status : pt_forward(env, &used, &batch, &opt, NULL, err);
+}
+
+int pt_predict_rows(struct pt_env *env, const struct pt_model *model, struct pt_cloud *cloud,
+                    const struct pt_predict *p, bool confidence, bool probability,
+                    struct pt_answers *a, struct ptv3_error *err) {
+  struct ptv3_error unused;
+  if (!err) err = &unused;
+  *a = (struct pt_answers){0};
+  struct pt_draw own = pt_draw_of(p->seed, 0, p->sample);
+  int status = pt_pipeline_apply(p->pipeline, env, cloud, p->draw ? p->draw : &own, true, err);
+  if (!status) status = pt_sample_view(cloud, &a->of, err);
+  if (!status) status = check_channels(model, &a->of, err);
+  if (!status)
+    status = make_answers(env, a->of.n, model->cfg.classes, confidence, probability, a, err);
+  if (!status) status = run(env, model, p, a, err);
+  if (status) pt_answers_free(a);
   return status;
+}
+
+int pt_predict_cloud(struct pt_env *env, const struct pt_model *model, struct pt_cloud *cloud,
+                     const struct pt_predict *p, struct pt_predicted *out,
+                     struct ptv3_error *err) {
+  struct pt_answers a;
+  int status = pt_predict_rows(env, model, cloud, p, p->need || out->confidence,
+                               out->probability != NULL, &a, err);
+  if (status) return status;
+  if (!p->need) carry_back(env, &a, out);
+  out->voxels = a.n;
+  pt_answers_free(&a);
+  return PTV3_OK;
 }

@@ -19,14 +19,36 @@ struct pt_compat_ask {
 
 struct pt_predict {
   const struct pt_pipeline *pipeline;
-  uint64_t seed;       /* of the draws of the transforms (which point stands for a voxel) */
-  uint64_t sample;     /* number of the scene: part of what its draws depend on */
-  bool shuffle_orders; /* draw the orders of the curves from shuffle_seed, as Pointcept does */
+  uint64_t seed;        /* of the draws of the transforms (which point stands for a voxel) */
+  uint64_t sample;      /* number of the scene: part of what its draws depend on */
+  struct pt_draw *draw; /* where draws go on, in place of seed and sample; NULL: from there */
+  double grid_size;     /* metres, for messages; 0: the pipeline's */
+  bool shuffle_orders;  /* draw the orders of the curves from shuffle_seed, as Pointcept does */
   uint64_t shuffle_seed;
   struct pt_need *need; /* not NULL: only what it would take is worked out; see forward.h */
   double *seconds;      /* [PT_OPS + 1], see forward.h; or NULL */
   struct pt_compat_ask *compat; /* NULL: do not ask */
 };
+
+/* Answers by row of the network's input, a voxel a row. */
+struct pt_answers {
+  struct pt_mem *mem;
+  int64_t n;
+  int classes;
+  int32_t *label;      /* [n], owned as the next two */
+  float *confidence;   /* [n] probability of the label, NULL: not wanted */
+  float *probability;  /* [n, classes], NULL: not wanted */
+  struct pt_sample of; /* its inverse: the row of each point of the cloud as loaded; pointers
+                          into the cloud */
+};
+
+/* The cloud is used up: transforms change it in place, and its channels are freed before
+ * the network runs where the results do not need them. The caller still frees it, and the
+ * answers; with p->need there are none. */
+int pt_predict_rows(struct pt_env *env, const struct pt_model *model, struct pt_cloud *cloud,
+                    const struct pt_predict *p, bool confidence, bool probability,
+                    struct pt_answers *a, struct ptv3_error *err);
+void pt_answers_free(struct pt_answers *a); /* a zeroed one is allowed */
 
 /* What comes back, rows being the points of the cloud as loaded [cloud->n_origin]. */
 struct pt_predicted {
@@ -36,8 +58,7 @@ struct pt_predicted {
   float *probability; /* [n, classes], or NULL on entry */
 };
 
-/* The cloud is used up: transforms change it in place, and its channels are freed before
- * the network runs where the results do not need them. The caller still frees it. */
+/* The same, carried back to the points. */
 int pt_predict_cloud(struct pt_env *env, const struct pt_model *model, struct pt_cloud *cloud,
                      const struct pt_predict *p, struct pt_predicted *out,
                      struct ptv3_error *err);

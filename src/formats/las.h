@@ -104,11 +104,19 @@ int64_t pt_las_record_size(int format);
 
 /* ---- writing (las_write.c) ---- */
 
+/* Both take arrays of all points, or of PT_LAS_BLOCK at a time: then fetch is called before
+ * points first .. first + count - 1 are written (pt_las_write: looked at, too), for blocks that
+ * ascend from 0, and puts them into the arrays from their start on. */
+enum { PT_LAS_BLOCK = 8192 };
+typedef int pt_las_fetch(void *user, int64_t first, int64_t count, struct ptv3_error *err);
+
 /* What to change when a file is written again; n must be the file's number of points. */
 struct pt_las_edit {
   int64_t n;
   const uint8_t *classification; /* [n]; NULL: as it was */
   const float *confidence;       /* [n], 0 to 1; NULL: none is added */
+  pt_las_fetch *fetch;           /* NULL: the arrays are of all points */
+  void *user;
 };
 
 /* Writes in_path again to out_path (they may be the same) with the edit applied: every
@@ -130,6 +138,8 @@ struct pt_las_cloud {
   const uint16_t *intensity;     /* [n] */
   const uint8_t *classification; /* [n] */
   const float *confidence;       /* [n], 0 to 1 */
+  pt_las_fetch *fetch;           /* NULL: the arrays are of all points */
+  void *user;
 };
 
 /* Writes it as LAS (LAZ where path ends in .laz) 1.4, point format 6, or 7 with colour. The

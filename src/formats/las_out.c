@@ -138,19 +138,20 @@ static int add_laszip_vlr(struct pt_las_out *w, struct pt_cursor *c,
 
 /* Copies the compressed points. They start with the place of their chunk table, counted
  * from the start of the file, which moves with them. */
-static int copy_laz(struct pt_las_out *w, struct pt_cursor *c, struct ptv3_error *err) {
+static int copy_laz(struct pt_las_out *w, const struct pt_map *map, struct ptv3_error *err) {
   struct pt_las_header h;
-  int status = pt_las_parse(c, &h, err);
-  if (status || (status = add_laszip_vlr(w, c, &h, err))) return status;
-  int64_t size = c->size - h.points_at;
-  int64_t table = size >= 8 ? (int64_t)pt_le64(c->data + h.points_at) : -1;
-  if (table < h.points_at || table > c->size)
+  struct pt_cursor c = pt_cursor_of(map);
+  int status = pt_las_parse(&c, &h, err);
+  if (status || (status = add_laszip_vlr(w, &c, &h, err))) return status;
+  int64_t size = c.size - h.points_at;
+  int64_t table = size >= 8 ? (int64_t)pt_le64(c.data + h.points_at) : -1;
+  if (table < h.points_at || table > c.size)
     return pt_fail(err, PTV3_INTERNAL, "'%s': LASzip left no table of its chunks", w->path);
   if ((status = place(w, size, err)) || (status = write_front(w, err))) return status;
   uint8_t moved[8];
   pt_put64(moved, (uint64_t)(table - h.points_at + w->h.points_at));
   pt_write(&w->out, moved, 8);
-  pt_write(&w->out, c->data + h.points_at + 8, size - 8);
+  pt_write_mapped(&w->out, map, h.points_at + 8, size - 8);
   return PTV3_OK;
 }
 
@@ -161,8 +162,7 @@ static int end_laz(struct pt_las_out *w, struct ptv3_error *err) {
   if (status) return status;
   zip_path(w, path);
   if ((status = pt_map_open(&map, path, err))) return status;
-  struct pt_cursor c = pt_cursor_of(&map);
-  status = copy_laz(w, &c, err);
+  status = copy_laz(w, &map, err);
   pt_map_close(&map);
   return status;
 }

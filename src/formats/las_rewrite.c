@@ -10,7 +10,7 @@
 #include "las_out.h"
 #include "size.h"
 
-enum { BLOCK = 8192, PROGRESS_BLOCKS = 128, DESCRIPTION = 192, MAX_VLR = 65535 };
+enum { BLOCK = PT_LAS_BLOCK, PROGRESS_BLOCKS = 128, DESCRIPTION = 192, MAX_VLR = 65535 };
 
 struct rewrite {
   struct pt_env *env;
@@ -30,18 +30,25 @@ struct rewrite {
 
 /* ---- what goes where ---- */
 
-static int check_edit(const struct rewrite *r, const char *in_path, struct ptv3_error *err) {
-  const struct pt_las_edit *e = r->edit;
-  if (e->n != r->h.n)
-    return pt_fail(err, PTV3_INVALID, "'%s': %lld labels for %lld points", in_path,
-                   (long long)e->n, (long long)r->h.n);
-  for (int64_t i = 0; e->classification && r->h.format < 6 && i < e->n; i++)
-    if (e->classification[i] > 31)
+/* The classes of n points, the first of them point `first`. */
+static int check_classes(const struct rewrite *r, int64_t first, int64_t n,
+                         struct ptv3_error *err) {
+  const uint8_t *c = r->edit->classification;
+  for (int64_t i = 0; c && r->h.format < 6 && i < n; i++)
+    if (c[i] > 31)
       return pt_fail(err, PTV3_DATA,
                      "'%s': class %d of point %lld does not fit point format %d, which holds 0 "
                      "to 31; convert the file to point format 6 or above first",
-                     in_path, e->classification[i], (long long)i, r->h.format);
+                     r->c.name, c[i], (long long)(first + i), r->h.format);
   return PTV3_OK;
+}
+
+static int check_edit(const struct rewrite *r, struct ptv3_error *err) {
+  const struct pt_las_edit *e = r->edit;
+  if (e->n != r->h.n)
+    return pt_fail(err, PTV3_INVALID, "'%s': %lld labels for %lld points", r->c.name,
+                   (long long)e->n, (long long)r->h.n);
+  return e->fetch ? PTV3_OK : check_classes(r, 0, e->n, err);
 }
 
 static int plan_confidence(struct rewrite *r, struct ptv3_error *err) {
@@ -177,6 +184,7 @@ static int copy_vlrs(struct rewrite *r, struct ptv3_error *err) {
 
 /* ---- points ---- */
 
+/* first: of the edit's arrays. */
 static void edit_points(const struct rewrite *r, const uint8_t *in, uint8_t *out, int64_t first,
                         int64_t count) {
   const struct pt_las_edit *e = r->edit;
@@ -193,6 +201,12 @@ static void edit_points(const struct rewrite *r, const uint8_t *in, uint8_t *out
   }
 }
 
+static int fetch(const struct rewrite *r, int64_t first, int64_t count,
+                 struct ptv3_error *err) {
+  int status = r->edit->fetch(r->edit->user, first, count, err);
+  return status ? status : check_classes(r, first, count, err);
+}
+
 static int copy_points(struct rewrite *r, const char *in_path, struct ptv3_error *err) {
   struct ptv3_error e = {0};
   struct pt_mem *mem = &r->env->mem;
@@ -204,9 +218,11 @@ static int copy_points(struct rewrite *r, const char *in_path, struct ptv3_error
     int64_t count = pt_min(BLOCK, r->h.n - i);
     if (i / BLOCK % PROGRESS_BLOCKS == 0) pt_progress(r->env, "writing points", i, r->h.n, &e);
     if (!e.status && zip) pt_laz_read(zip, in, count, &e);
+    if (!e.status && r->edit->fetch) fetch(r, i, count, &e);
     if (e.status) break;
     const uint8_t *from = zip ? in : r->c.data + r->h.points_at + i * r->h.record;
-    edit_points(r, from, out, i, count);
+    edit_points(r, from, out, r->edit->fetch ? 0 : i, count);
+    if (!zip) pt_map_drop(&r->map, from, from + count * r->h.record);
     pt_las_put(&r->w, out, count, &e);
   }
   pt_laz_close(zip);
@@ -219,24 +235,24 @@ static int copy_points(struct rewrite *r, const char *in_path, struct ptv3_error
 static int copy_tail(struct rewrite *r, struct ptv3_error *err) {
   struct pt_las_vlr v = {.end = r->h.evlr_at};
   if (!r->drop_copc) {
-    pt_write(&r->w.out, r->c.data + r->tail_at, r->c.size - r->tail_at);
+    pt_write_mapped(&r->w.out, &r->map, r->tail_at, r->c.size - r->tail_at);
     return PTV3_OK;
   }
-  pt_write(&r->w.out, r->c.data + r->tail_at, r->h.evlr_at - r->tail_at);
+  pt_write_mapped(&r->w.out, &r->map, r->tail_at, r->h.evlr_at - r->tail_at);
   for (int64_t i = 0; i < r->h.evlr_count; i++) {
     int status = pt_las_vlr_at(&r->c, v.end, r->c.size, true, &v, err);
     if (status) return status;
     if (strcmp(v.user, "copc") != 0) pt_write(&r->w.out, r->c.data + v.at, v.end - v.at);
   }
-  pt_write(&r->w.out, r->c.data + v.end, r->c.size - v.end);
+  pt_write_mapped(&r->w.out, &r->map, v.end, r->c.size - v.end);
   return PTV3_OK;
 }
 
 /* ---- all of it ---- */
 
-static int plan(struct rewrite *r, const char *in_path, struct ptv3_error *err) {
+static int plan(struct rewrite *r, struct ptv3_error *err) {
   int status = pt_las_parse(&r->c, &r->h, err);
-  if (status || (status = check_edit(r, in_path, err))) return status;
+  if (status || (status = check_edit(r, err))) return status;
   r->at = r->h.record;
   r->described_at = -1;
   if (r->edit->confidence && (status = plan_confidence(r, err))) return status;
@@ -254,7 +270,7 @@ int pt_las_rewrite(struct pt_env *env, const char *in_path, const char *out_path
   if (status) return status;
   r.c = pt_cursor_of(&r.map);
   pt_las_out_init(&r.w, env, out_path);
-  if (!(status = plan(&r, in_path, err)) && !(status = pt_las_begin(&r.w, err)) &&
+  if (!(status = plan(&r, err)) && !(status = pt_las_begin(&r.w, err)) &&
       !(status = copy_points(&r, in_path, err)) && !(status = pt_las_end(&r.w, err)) &&
       !(status = copy_tail(&r, err)))
     status = pt_las_commit(&r.w, err);

@@ -10,7 +10,7 @@
 #include "las_out.h"
 #include "size.h"
 
-enum { BLOCK = 8192, PROGRESS_BLOCKS = 128, HEADER = 375 };
+enum { BLOCK = PT_LAS_BLOCK, PROGRESS_BLOCKS = 128, HEADER = 375 };
 
 struct job {
   const struct pt_las_cloud *cloud;
@@ -19,21 +19,43 @@ struct job {
   struct pt_las_out w;
 };
 
+/* The block's place in the cloud's arrays. */
+static int64_t place_of(const struct pt_las_cloud *c, int64_t first) {
+  return c->fetch ? 0 : first;
+}
+
+static int fetch(const struct pt_las_cloud *c, int64_t first, int64_t count,
+                 struct ptv3_error *err) {
+  return c->fetch ? c->fetch(c->user, first, count, err) : PTV3_OK;
+}
+
+static int block_bounds(struct job *j, int64_t first, int64_t count, struct ptv3_error *err) {
+  const struct pt_las_cloud *c = j->cloud;
+  int64_t at = place_of(c, first);
+  for (int64_t i = 0; i < count; i++)
+    for (int k = 0; k < 3; k++) {
+      double v = c->coord[3 * (at + i) + k];
+      if (!isfinite(v))
+        return pt_fail(err, PTV3_DATA, "'%s': coordinate %c of point %lld is %g", j->w.path,
+                       "xyz"[k], (long long)(first + i), v);
+      if (v < j->min[k]) j->min[k] = v;
+      if (v > j->max[k]) j->max[k] = v;
+    }
+  return PTV3_OK;
+}
+
 static int find_bounds(struct job *j, struct ptv3_error *err) {
   const struct pt_las_cloud *c = j->cloud;
   for (int k = 0; k < 3; k++) {
     j->min[k] = c->n > 0 ? INFINITY : 0;
     j->max[k] = c->n > 0 ? -INFINITY : 0;
   }
-  for (int64_t i = 0; i < c->n; i++)
-    for (int k = 0; k < 3; k++) {
-      double v = c->coord[3 * i + k];
-      if (!isfinite(v))
-        return pt_fail(err, PTV3_DATA, "'%s': coordinate %c of point %lld is %g", j->w.path,
-                       "xyz"[k], (long long)i, v);
-      if (v < j->min[k]) j->min[k] = v;
-      if (v > j->max[k]) j->max[k] = v;
-    }
+  for (int64_t i = 0; i < c->n; i += BLOCK) {
+    int64_t count = pt_min(BLOCK, c->n - i);
+    int status = fetch(c, i, count, err);
+    if (!status) status = block_bounds(j, i, count, err);
+    if (status) return status;
+  }
   return PTV3_OK;
 }
 
@@ -94,6 +116,7 @@ static uint16_t color_of(const struct pt_las_cloud *c, int64_t i) {
                                 : ((const uint16_t *)c->color)[i];
 }
 
+/* first: of the cloud's arrays. */
 static void make_points(const struct job *j, int64_t first, int64_t count, uint8_t *p) {
   const struct pt_las_cloud *c = j->cloud;
   int64_t record = j->w.h.record;
@@ -120,8 +143,9 @@ static int put_points(struct job *j, struct ptv3_error *err) {
     int64_t count = pt_min(BLOCK, j->cloud->n - i);
     if (i / BLOCK % PROGRESS_BLOCKS == 0)
       pt_progress(env, "writing points", i, j->cloud->n, &e);
+    if (!e.status) fetch(j->cloud, i, count, &e);
     if (e.status) break;
-    make_points(j, i, count, block);
+    make_points(j, place_of(j->cloud, i), count, block);
     pt_las_put(&j->w, block, count, &e);
   }
   pt_free(&env->mem, block);

@@ -148,7 +148,7 @@ int pt_need_estimate(struct pt_env *env, const struct pt_ptv3 *cfg,
   if (status) return status;
   need->bytes[PT_MEM_STRUCTURE] += structure;
   need->bytes[PT_MEM_CLOUD] += CLOUD_BYTES * n;
-  need->bytes[PT_MEM_OUTPUT] += n * cfg->classes * (int64_t)sizeof(float);
+  need->bytes[PT_MEM_OUTPUT] += n * (int64_t)(sizeof(int32_t) + sizeof(float));
   status = pt_need_fill(env, &net, &s, pt_weights_bytes(w), need, err);
   pt_network_free(&net);
   return status;

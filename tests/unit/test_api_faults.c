@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "context.h"
+#include "predict_file.h"
 #include "ptv3.h"
 
 enum { N = 300, MOST = 20000 };
@@ -167,6 +168,44 @@ static int call_las_to_las(struct run *r, struct ptv3_error *err) {
   return status;
 }
 
+/* What the program does now, with the points in memory and in their file. */
+static int file_to_file(struct run *r, bool parts, const char *name, struct ptv3_error *err) {
+  char in[200], out[200], extra[200];
+  int64_t count[3];
+  struct ptv3_file_result result;
+  struct ptv3_file_options o = {.out = out, .probabilities = extra};
+  snprintf(in, sizeof in, "%s/in.las", r->folder);
+  snprintf(out, sizeof out, "%s/%s", r->folder, name);
+  snprintf(extra, sizeof extra, "%s/p.npy", r->folder);
+  int status = pt_predict_file(r->model, in, &o, parts, count, &result, err);
+  assert_int_equal(access(extra, F_OK) == 0, status == 0);
+  if (!status) {
+    assert_int_equal(result.in_parts, parts);
+    assert_int_equal(result.n, N);
+    assert_int_equal(count[0] + count[1] + count[2], N);
+    assert_int_equal(count[2], result.unusable);
+  }
+  unlink(out);
+  unlink(extra);
+  return status;
+}
+
+static int call_memory(struct run *r, struct ptv3_error *err) {
+  return file_to_file(r, false, "x.ply", err);
+}
+
+static int call_parts_ply(struct run *r, struct ptv3_error *err) {
+  return file_to_file(r, true, "x.ply", err);
+}
+
+static int call_parts_las(struct run *r, struct ptv3_error *err) {
+  return file_to_file(r, true, "x.las", err);
+}
+
+static int call_parts_npy(struct run *r, struct ptv3_error *err) {
+  return file_to_file(r, true, "x.npy", err);
+}
+
 static int call_png(struct run *r, struct ptv3_error *err) {
   char path[200];
   snprintf(path, sizeof path, "%s/x.png", r->folder);
@@ -248,6 +287,10 @@ static const struct {
     {"evaluate", call_evaluate},
     {"check", call_check},
     {"LAS to LAS", call_las_to_las},
+    {"file, in memory", call_memory},
+    {"file, in parts, to PLY", call_parts_ply},
+    {"file, in parts, to LAS", call_parts_las},
+    {"file, in parts, to NPY", call_parts_npy},
 };
 
 static void make_las(struct run *r) {
