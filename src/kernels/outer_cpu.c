@@ -132,6 +132,8 @@ static void groups_of_rows(struct block t, int m, int width) {
   const int few = m / groups, more = m % groups;
   for (int g = 0; g < groups; g++) {
     const int rows = few + (g < more);
+    for (int r = rows; r < 2 * rows; r++) /* the next group's: a large C is far away */
+      for (int j = 0; j < width; j += 16) __builtin_prefetch(t.c + r * t.ldc + j, 1);
     if (width < nv * PT_VW)
       partial(&t, micro_of[nv][rows], rows, width);
     else
