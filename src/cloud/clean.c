@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "philox.h"
 #include "size.h"
 
 enum { SAMPLE = 65536, CELLS = 65534 }; /* grid coordinates 0 .. 65534 */
@@ -123,9 +124,31 @@ void pt_clean_look(struct pt_clean *c, const struct pt_clean_rows *r, uint8_t *k
   take_bounds(c, r, keep);
 }
 
-static int by_value(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
+/* Number k of v [n] in ascending order, which is moved to v[k]; smaller ones come before it,
+ * larger ones behind (Hoare's selection; pivots are drawn, so that no order of the numbers is
+ * slow by nature). */
+static double nth(double *v, int64_t n, int64_t k) {
+  int64_t first = 0, last = n - 1;
+  for (uint64_t draw = 0; first < last; draw++) {
+    double pivot =
+        v[first + (int64_t)pt_philox_below(0, 0, draw, (uint64_t)(last - first + 1))];
+    int64_t i = first, j = last;
+    while (i <= j) {
+      while (v[i] < pivot) i++;
+      while (v[j] > pivot) j--;
+      if (i > j) break;
+      double swap = v[i];
+      v[i++] = v[j];
+      v[j--] = swap;
+    }
+    if (k <= j)
+      last = j;
+    else if (k >= i)
+      first = i;
+    else
+      break; /* between the two lie equals of the pivot */
+  }
+  return v[k];
 }
 
 /* Median of one axis over the sample, and the range of its middle 90 % (the ends rounded
@@ -133,10 +156,9 @@ static int by_value(const void *a, const void *b) {
 static double spread(double *sample, int64_t m, double *median) {
   *median = 0;
   if (!m) return 0;
-  qsort(sample, (size_t)m, sizeof *sample, by_value);
-  *median = sample[m / 2];
   int64_t low = (int64_t)ceil(0.05 * (double)(m - 1)), high = (int64_t)(0.95 * (double)(m - 1));
-  return high > low ? sample[high] - sample[low] : 0;
+  *median = nth(sample, m, m / 2);
+  return high > low ? nth(sample, m, high) - nth(sample, m, low) : 0;
 }
 
 /* Keeps what was found, and starts counting for another look. */

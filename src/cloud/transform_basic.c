@@ -19,12 +19,16 @@ void pt_channel_bounds(const struct pt_channel *ch, double lo[3], double hi[3]) 
   for (int a = 0; a < 3; a++) {
     lo[a] = INFINITY;
     hi[a] = -INFINITY;
-    for (int64_t i = 0; i < ch->n; i++) {
-      double v = pt_channel_at(ch, i, a);
+  }
+  const float *f = ch->type == PT_F32 ? ch->data : NULL;
+  const double *d = ch->type == PT_F64 ? ch->data : NULL;
+  for (int64_t i = 0; i < ch->n; i++)
+    for (int a = 0; a < 3; a++) {
+      int64_t at = i * ch->width + a;
+      double v = f ? (double)f[at] : d ? d[at] : pt_channel_at(ch, i, a);
       lo[a] = v < lo[a] ? v : lo[a];
       hi[a] = v > hi[a] ? v : hi[a];
     }
-  }
 }
 
 void pt_channel_shift(struct pt_channel *ch, const double by[3]) {
