@@ -2,15 +2,18 @@
  * shapes against the processor's peak and against oneDNN (where its library is found), and
  * each op but attention at the sizes of an S3DIS room. Prints; docs/speed.md has results.
  *
- *   build/bench/bench_ops [all|gemm|ops|mlp|cpe|embed|head|pool|unpool] [threads] [kernels:
- * generic avx2 avx512 avx512bf16] [channels] [tile] [fp32|bf16] */
+ *   build/bench/bench_ops [all|gemm|ops|mlp|cpe|embed|head|pool|unpool|cpe_grad|conv_grad]
+ *                         [threads] [generic|avx2|avx512|avx512bf16] [channels] [tile]
+ * [fp32|bf16] */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <omp.h>
 #include <stdio.h>
 #include <time.h>
 
+#include "conv_grad.h"
 #include "cpe.h"
+#include "cpe_grad.h"
 #include "embed.h"
 #include "gemm.h"
 #include "head.h"
@@ -188,7 +191,7 @@ struct run {
     if (exec.scratch_stride * exec.threads > (r)->room) abort();                   \
     double seconds;                                                                \
     TYPICAL(seconds, (r)->k->op(args, &exec));                                     \
-    printf("%-7s n %7lld c %4d  %8.3f ms  %7.0f krows/s  %6.1f GFLOP/s\n", #op,    \
+    printf("%-9s n %7lld c %4d  %8.3f ms  %7.0f krows/s  %6.1f GFLOP/s\n", #op,    \
            (long long)(rows), c, 1e3 * seconds, 1e-3 * (double)(rows) / seconds,   \
            1e-9 * (double)(flops) / seconds);                                      \
   } while (0)
@@ -207,6 +210,62 @@ static int64_t pairs(const struct pt_voxels *v, int h) {
       }
   }
   return sum;
+}
+
+/* The backward pass of cpe, and of a convolution of `in` channels to c. p: pairs. */
+static void bench_cpe_grad(const struct run *r, const struct level *l, int c, int64_t p) {
+  const int64_t n = l->cloud.vox.n;
+  const enum pt_dtype type = r->type, mats = pt_kernels_mat(r->k, type);
+  void *conv, *w, *x = made_features(n * c, 0, 1, type), *g = made_features(n * c, 0, 1, type);
+  void *dy = made_features(n * c, 0, 1, type);
+  float *v = made_floats(c, 1, 0.1f), *sums = made_floats(3 * c, 0, 0);
+  float *dw = made_floats((int64_t)c * c, 0, 0);
+  struct pt_mat lin = made_mats(1, c, c, mats, &w);
+  struct pt_cpe_grad cpe = {.vox = &l->cloud.vox,
+                            .n = n,
+                            .c = c,
+                            .type = type,
+                            .in = x,
+                            .g = g,
+                            .dy = dy,
+                            .conv_w = made_mats(27, c, c, mats, &conv),
+                            .conv_bias = v,
+                            .w = lin,
+                            .bias = v,
+                            .gamma = v,
+                            .wt = lin,
+                            .dw = dw,
+                            .dbias = sums,
+                            .dgamma = sums + c,
+                            .dbeta = sums + 2 * c};
+  TIME(r, cpe_grad, &cpe, n, 2.0 * c * c * (double)(p + 3 * n));
+  free(conv), free(w), free(x), free(g), free(dy), free(v), free(sums), free(dw);
+}
+
+static void bench_conv_grad(const struct run *r, const struct level *l, int size, int in, int c,
+                            int64_t p) {
+  const int64_t n = l->cloud.vox.n;
+  const bool stem = size == 5;
+  const enum pt_dtype type = r->type, mats = pt_kernels_mat(r->k, type);
+  const int taps = size * size * size;
+  void *wt, *x = made_features(n * in, 0, 1, stem ? PT_F32 : type);
+  void *g = made_features(n * c, 0, 1, type), *dx = made_features(n * in, 0, 1, type);
+  float *dw = made_floats((int64_t)taps * in * c, 0, 0), *dbias = made_floats(c, 0, 0);
+  struct pt_conv_grad conv = {.vox = &l->cloud.vox,
+                              .n = n,
+                              .size = size,
+                              .in = in,
+                              .c = c,
+                              .type = type,
+                              .xtype = stem ? PT_F32 : type,
+                              .x = x,
+                              .g = g,
+                              .dx = stem ? NULL : dx,
+                              .wt = made_mats(taps, c, in, mats, &wt),
+                              .dw = dw,
+                              .dbias = stem ? NULL : dbias};
+  TIME(r, conv_grad, &conv, n, (stem ? 2.0 : 4.0) * in * c * (double)p);
+  free(wt), free(x), free(g), free(dx), free(dw), free(dbias);
 }
 
 static void bench_level(const struct run *r, const struct level *l, int c, int up_c) {
@@ -243,9 +302,12 @@ static void bench_level(const struct run *r, const struct level *l, int c, int u
                        .bias = v,
                        .gamma = v,
                        .beta = v};
-  const bool convs = !r->only || !strcmp(r->only, "cpe") || !strcmp(r->only, "embed");
+  const bool convs = !r->only || !strcmp(r->only, "embed") || strstr(r->only, "cpe") ||
+                     !strcmp(r->only, "conv_grad");
   const int64_t p3 = convs ? pairs(&l->cloud.vox, 1) : 0;
   TIME(r, cpe, &cpe, n, 2.0 * c * c * (double)(p3 + n));
+  bench_cpe_grad(r, l, c, p3);
+  bench_conv_grad(r, l, 3, c, c, p3);
   if (c == 32) {
     const int64_t p5 = convs ? pairs(&l->cloud.vox, 2) : 0;
     void *w5;
@@ -259,6 +321,7 @@ static void bench_level(const struct run *r, const struct level *l, int c, int u
                              .bias = v,
                              .out = x};
     TIME(r, embed, &embed, n, 12.0 * c * (double)p5);
+    bench_conv_grad(r, l, 5, 6, c, p5);
     if (convs)
       printf("        neighbours a voxel: %.1f of 27, %.1f of 125; voxels a block %.1f\n",
              (double)p3 / (double)n, (double)p5 / (double)n,
@@ -304,7 +367,7 @@ static void bench_ops(const struct pt_kernels *k, int threads, const char *only,
   enum { SIDE = 240, MOST = SIDE * SIDE * 4 };
   struct made_voxel *v = made_room(MOST * (int64_t)sizeof *v);
   int32_t *coord = made_room(MOST * 12);
-  const int64_t room = (int64_t)threads << 24;
+  const int64_t room = (int64_t)threads << 25;
   struct run r = {only, k, threads, tile, type, made_room(room), room};
   int64_t offset[2] = {0, made_sort(v, made_surface(SIDE, v), coord)};
   free(v);
