@@ -230,36 +230,42 @@ static void conv_by_cpe(struct refcase *c, const struct points *p, const float *
               "float32_error|y");
 }
 
-/* The recorded gradients grad_x, `weight` and, if recorded, grad_bias of a convolution of x, w
- * (out, k, k, k, in), given that of its output; all in the case's order. */
-static void check_conv_grad(struct refcase *c, const struct points *p, const float *x,
-                            const float *w, const float *g, const char *weight) {
+/* The gradients of a convolution of x by w (out, k, k, k, in), in our order: dx is added to. */
+static struct pt_conv_grad conv_grad(struct refcase *c, const struct points *p, const float *x,
+                                     const float *g, const char *weight, float *dx) {
   const struct pt_tensor *wt = ref_tensor(c, weight);
+  const float *w = ref_f32(c, NULL, "%s", weight);
   int out = (int)wt->shape[0], k = (int)wt->shape[1], in = (int)wt->shape[4];
   int64_t taps = (int64_t)k * k * k, one = pt_mat_size(out, in, PT_F32);
-  char error[80];
   struct pt_conv_grad a = {.vox = &p->s.stage[0].vox,
                            .n = p->n,
                            .size = k,
                            .in = in,
                            .c = out,
-                           .x = to_rows(c, p, x, in),
-                           .g = to_rows(c, p, g, out),
+                           .x = x,
+                           .g = g,
+                           .dx = dx,
                            .wt = {ref_alloc(c, taps * one, 1), out, in, PT_F32},
                            .dw = filled(c, out * taps * in, 0),
                            .dbias = filled(c, out, 0)};
-  float *dx = a.dx = filled(c, p->n * in, 0);
   for (int64_t t = 0; t < taps; t++)
     pt_mat_pack((void *)(uintptr_t)pt_mat_tap(&a.wt, t).data, PT_F32, w + t * in, out, in,
                 taps * in, 1);
   RUN(c, conv_grad, &a);
-  ref_compare(c, "grad_x", from_rows(c, p, dx, in), ref_f64(c, NULL, "grad_x"), p->n * in,
-              "float32_error|grad_x");
-  snprintf(error, sizeof error, "float32_error|%s", weight);
-  ref_compare(c, weight, a.dw, ref_f64(c, NULL, "%s", weight), out * taps * in, error);
-  if (ref_has(c, "grad_bias"))
-    ref_compare(c, "grad_bias", a.dbias, ref_f64(c, NULL, "grad_bias"), out,
-                "float32_error|grad_bias");
+  return a;
+}
+
+/* The recorded gradients of a convolution, given that of its output in the case's order. */
+static void check_conv_grad(struct refcase *c, const struct points *p, const float *x,
+                            const float *g, const char *weight, const char *grad) {
+  const struct pt_tensor *wt = ref_tensor(c, weight);
+  int out = (int)wt->shape[0], in = (int)wt->shape[4];
+  float *dx = filled(c, p->n * in, 0);
+  struct pt_conv_grad a =
+      conv_grad(c, p, to_rows(c, p, x, in), to_rows(c, p, g, out), weight, dx);
+  check_grad(c, "grad_x", from_rows(c, p, dx, in));
+  check_grad(c, grad, a.dw);
+  if (ref_has(c, "grad_bias")) check_grad(c, "grad_bias", a.dbias);
 }
 
 static void run_conv(struct refcase *c) {
@@ -273,7 +279,7 @@ static void run_conv(struct refcase *c) {
   float *y = run_embed(c, &p, x, in, out, pack_conv(c, w, k, 5, in, out, NULL), bias);
   ref_compare(c, "gelu(conv) by embed", y, act, p.n * out, "float32_error|y");
   if (k == 3 && in == out) conv_by_cpe(c, &p, x, in, w, bias, want);
-  check_conv_grad(c, &p, x, w, ref_f32(c, NULL, "grad_out"), "grad_weight");
+  check_conv_grad(c, &p, x, ref_f32(c, NULL, "grad_out"), "weight", "grad_weight");
   ref_check(c, p.s.stage[0].n == p.n, "rows");
   pt_structure_free(c->env, &p.s);
 }
@@ -335,7 +341,7 @@ static void run_embedding(struct refcase *c) {
   ref_compare(c, "y", y, ref_f64(c, NULL, "y"), p.n * out, "float32_error|y");
   float *grad = ref_f32(c, NULL, "grad_out");
   grad = before_batchnorm(c, "w/stem.norm.", conv, grad, p.n, out);
-  check_conv_grad(c, &p, x, w, grad, "grad/stem.conv.weight");
+  check_conv_grad(c, &p, x, grad, "w/stem.conv.weight", "grad/stem.conv.weight");
   ref_check(c, p.s.stage[0].n == p.n, "rows");
   pt_structure_free(c->env, &p.s);
 }
@@ -652,10 +658,43 @@ static void run_attention(struct refcase *c) {
   pt_structure_free(c->env, &p.s);
 }
 
-/* The recorded gradients of a block's mlp and attention, from the rows before each. */
-static void check_block_grad(struct refcase *c, const struct points *p, const struct pt_mlp *m,
-                             const float *between, const struct pt_attention *f,
-                             const float *before) {
+/* The recorded gradients of a block's cpe, given that of its output. */
+static void check_cpe_grad(struct refcase *c, const struct points *p, const struct pt_cpe *f,
+                           float *g) {
+  const int ch = f->c;
+  float *dy = ref_alloc(c, p->n * ch, 4);
+  struct pt_cpe_grad a = {.vox = f->vox,
+                          .n = p->n,
+                          .c = ch,
+                          .in = f->in,
+                          .g = g,
+                          .dy = dy,
+                          .conv_w = f->conv_w,
+                          .conv_bias = f->conv_bias,
+                          .w = f->w,
+                          .bias = f->bias,
+                          .gamma = f->gamma,
+                          .wt = pack_back(c, ref_f32(c, NULL, "w/cpe.1.weight"), ch, ch),
+                          .dw = filled(c, ch * ch, 0),
+                          .dbias = filled(c, ch, 0),
+                          .dgamma = filled(c, ch, 0),
+                          .dbeta = filled(c, ch, 0)};
+  RUN(c, cpe_grad, &a);
+  struct pt_conv_grad b = conv_grad(c, p, f->in, dy, "w/cpe.0.weight", g);
+  check_grad(c, "grad/cpe.0.weight", b.dw);
+  check_grad(c, "grad/cpe.0.bias", b.dbias);
+  check_grad(c, "grad/cpe.1.weight", a.dw);
+  check_grad(c, "grad/cpe.1.bias", a.dbias);
+  check_grad(c, "grad/cpe.2.weight", a.dgamma);
+  check_grad(c, "grad/cpe.2.bias", a.dbeta);
+  check_grad(c, "grad_x", from_rows(c, p, g, ch));
+}
+
+/* The recorded gradients of a block's mlp and attention, from the rows before each; returns
+ * the gradient of those before attention, in our order. */
+static float *check_block_grad(struct refcase *c, const struct points *p,
+                               const struct pt_mlp *m, const float *between,
+                               const struct pt_attention *f, const float *before) {
   const int ch = m->c, hidden = m->hidden;
   float *g = to_rows(c, p, ref_f32(c, NULL, "grad_out"), ch);
   struct pt_mlp_grad b = {.f = *m, .x = between, .g = g};
@@ -688,6 +727,7 @@ static void check_block_grad(struct refcase *c, const struct points *p, const st
   check_grad(c, "grad/attn.proj.bias", a.dproj_bias);
   if (a.dqkv_bias) check_grad(c, "grad/attn.qkv.bias", a.dqkv_bias);
   if (a.drpe) check_grad(c, "grad/attn.rpe.rpe_table", a.drpe);
+  return g;
 }
 
 static float *copied(struct refcase *c, const float *x, int64_t n) {
@@ -737,7 +777,7 @@ static void run_block(struct refcase *c) {
   RUN(c, mlp, &mlp);
   ref_compare(c, "y", from_rows(c, &p, y, ch), ref_f64(c, NULL, "y"), p.n * ch,
               "float32_error|y");
-  check_block_grad(c, &p, &mlp, between, &att, before);
+  check_cpe_grad(c, &p, &cpe, check_block_grad(c, &p, &mlp, between, &att, before));
   ref_check(c, p.s.stage[0].n == p.n, "rows");
   pt_structure_free(c->env, &p.s);
 }
