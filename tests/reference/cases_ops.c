@@ -364,12 +364,29 @@ static float *run_unpool(struct refcase *c, const float *x, int64_t n, struct pt
   return y;
 }
 
+/* One row of one channel through mlp: v is x (all of it the bias), dh the gradient given, so
+ * that the bias's gradient is GELU's. */
+static void check_gelu_grad(struct refcase *c, const float *x, int n) {
+  float *one = filled(c, 1, 1), *zero = filled(c, n, 0), *got = filled(c, n, 0);
+  struct pt_mlp_grad a = {.x = filled(c, 1, 0), .g = filled(c, 1, 1)};
+  a.f = (struct pt_mlp){.n = 1, .c = 1, .hidden = n, .pre_norm = true, .b1 = x};
+  a.f.gamma = one, a.f.beta = one;
+  a.f.w1 = pack(c, zero, 1, n), a.w1_t = pack_back(c, zero, 1, n);
+  a.f.w2 = pack(c, zero, n, 1), a.f.b2 = one;
+  a.w2_t = pack_back(c, ref_f32(c, NULL, "grad_out"), n, 1);
+  a.dgamma = filled(c, 1, 0), a.dbeta = filled(c, 1, 0), a.dw1 = filled(c, n, 0), a.db1 = got;
+  a.dw2 = filled(c, n, 0), a.db2 = filled(c, 1, 0);
+  RUN(c, mlp_grad, &a);
+  check_grad(c, "grad_x", got);
+}
+
 static void run_gelu(struct refcase *c) {
   int64_t n;
   float *x = ref_f32(c, &n, "x");
   float *y = run_unpool(c, x, n, identity(c, 1), filled(c, 1, 0), NULL, NULL);
   ref_compare(c, "y", y, ref_f64(c, NULL, "y"), n, "float32_error|y");
   ref_check(c, n > 0, "empty");
+  check_gelu_grad(c, x, (int)n);
 }
 
 static void run_batchnorm_eval(struct refcase *c) {
@@ -430,6 +447,24 @@ static void run_batchnorm_train(struct refcase *c) {
               "float32_error|grad_bias");
 }
 
+/* A pre-norm mlp whose hidden layer is where GELU has slope 1 and whose weights' gradients pass
+ * by identities: it adds LayerNorm's gradient to the one given. */
+static void check_layernorm_grad(struct refcase *c, const float *x, int64_t n, int ch) {
+  float *none = filled(c, (int64_t)ch * ch, 0), *g = ref_f32(c, NULL, "grad_out");
+  double *want = ref_f64(c, NULL, "grad_x");
+  for (int64_t i = 0; i < n * ch; i++) want[i] += (double)g[i];
+  struct pt_mlp_grad a = {.x = x, .g = g, .w1_t = identity(c, ch), .w2_t = identity(c, ch)};
+  a.f = (struct pt_mlp){.n = n, .c = ch, .hidden = ch, .pre_norm = true, .b2 = none};
+  a.f.gamma = ref_f32(c, NULL, "weight"), a.f.beta = ref_f32(c, NULL, "bias");
+  a.f.w1 = a.f.w2 = pack(c, none, ch, ch), a.f.b1 = filled(c, ch, 30);
+  a.dgamma = filled(c, ch, 0), a.dbeta = filled(c, ch, 0), a.dw1 = filled(c, ch * ch, 0);
+  a.db1 = filled(c, ch, 0), a.dw2 = filled(c, ch * ch, 0), a.db2 = filled(c, ch, 0);
+  RUN(c, mlp_grad, &a);
+  ref_compare(c, "grad_x + grad_out", g, want, n * ch, "float32_error|grad_x");
+  check_grad(c, "grad_weight", a.dgamma);
+  check_grad(c, "grad_bias", a.dbeta);
+}
+
 static void run_layernorm(struct refcase *c) {
   int ch = (int)ref_tensor(c, "x")->shape[1];
   int64_t n;
@@ -445,9 +480,22 @@ static void run_layernorm(struct refcase *c) {
                      .b1 = zero,
                      .w2 = none,
                      .b2 = zero};
+  check_layernorm_grad(c, x, n / ch, ch); /* before x is overwritten */
   RUN(c, mlp, &a);
   ref_compare(c, "y", x, ref_f64(c, NULL, "y"), n, "float32_error|y");
   ref_check(c, n > 0, "empty");
+}
+
+/* The backward pass of a Linear: x is [n, in]. */
+static void check_linear_grad(struct refcase *c, const float *x, int64_t n, int in, int out) {
+  struct pt_linear_grad a = {.n = n, .in = in, .c = out, .x = x};
+  a.g = ref_f32(c, NULL, "grad_out"), a.dx = ref_alloc(c, n * in, 4);
+  a.wt = pack_back(c, ref_f32(c, NULL, "weight"), in, out);
+  a.dw = filled(c, (int64_t)in * out, 0), a.db = filled(c, out, 0);
+  RUN(c, linear_grad, &a);
+  check_grad(c, "grad_x", a.dx);
+  check_grad(c, "grad_weight", a.dw);
+  check_grad(c, "grad_bias", a.db);
 }
 
 static void run_linear(struct refcase *c) {
@@ -467,6 +515,7 @@ static void run_linear(struct refcase *c) {
   RUN(c, head, &a);
   ref_compare(c, "y", y, ref_f64(c, NULL, "y"), n * out, "float32_error|y");
   ref_check(c, n > 0, "empty");
+  check_linear_grad(c, x, n, in, out);
 }
 
 /* x + want, then LayerNorm without scale: what a post-norm op makes of an operation. */
@@ -476,6 +525,85 @@ static double *residual_norm(struct refcase *c, const float *x, const double *wa
   for (int64_t i = 0; i < n * ch; i++) y[i] = (double)x[i] + want[i];
   layernorm(y, n, ch, filled(c, ch, 1), filled(c, ch, 0));
   return y;
+}
+
+/* Rows [n, 2 ch + 2] that LayerNorm leaves as long as they were: x, -x, and what is missing to
+ * one length for all; gamma is set to undo the norm's scale, which is returned. */
+static double padded_rows(const float *x, int64_t n, int ch, float *rows, float *gamma) {
+  const int wide = 2 * ch + 2;
+  double most = 0;
+  for (int64_t r = 0; r < n; r++) {
+    double sum = 0;
+    for (int i = 0; i < ch; i++) sum += (double)x[r * ch + i] * (double)x[r * ch + i];
+    if (sum > most) most = sum;
+  }
+  for (int64_t r = 0; r < n; r++) {
+    double left = most;
+    float *row = rows + r * wide;
+    for (int i = 0; i < ch; i++) {
+      row[i] = x[r * ch + i], row[ch + i] = -row[i];
+      left -= (double)row[i] * (double)row[i];
+    }
+    row[2 * ch] = (float)sqrt(left > 0 ? left : 0), row[2 * ch + 1] = -row[2 * ch];
+  }
+  const double inv = 1 / sqrt(2 * most / wide + 1e-5);
+  for (int i = 0; i < wide; i++) gamma[i] = (float)(1 / inv);
+  return inv;
+}
+
+/* LayerNorm's backward pass for those rows, with d the recorded gradient of the first ch. */
+static double *padded_grad(struct refcase *c, const float *rows, int64_t n, int ch, double inv,
+                           const double *d) {
+  const int wide = 2 * ch + 2;
+  double *out = ref_alloc(c, n * wide, 8);
+  for (int64_t r = 0; r < n; r++) {
+    const float *row = rows + r * wide;
+    double mean = 0, along = 0;
+    for (int i = 0; i < ch; i++) mean += d[r * ch + i] / wide;
+    for (int i = 0; i < ch; i++) along += d[r * ch + i] * inv * (double)row[i] / wide;
+    for (int i = 0; i < wide; i++) /* gamma inv is 1 */
+      out[r * wide + i] = (i < ch ? d[r * ch + i] : 0) - mean - inv * (double)row[i] * along;
+  }
+  return out;
+}
+
+/* Matrix w [m, n] with zeros around it, [mm, nn]; and back. */
+static float *pad_mat(struct refcase *c, const float *w, int m, int n, int mm, int nn) {
+  float *p = filled(c, (int64_t)mm * nn, 0);
+  for (int i = 0; i < m; i++)
+    for (int j = 0; j < n; j++) p[i * nn + j] = w[i * n + j];
+  return p;
+}
+static float *unpad_mat(struct refcase *c, const float *w, int m, int n, int nn) {
+  float *p = filled(c, (int64_t)m * n, 0);
+  for (int i = 0; i < m; i++)
+    for (int j = 0; j < n; j++) p[i * n + j] = w[i * nn + j];
+  return p;
+}
+
+static void check_mlp_grad(struct refcase *c, const float *x, int64_t n, int ch, int hidden) {
+  const int wide = 2 * ch + 2, m = wide * hidden;
+  float *rows = filled(c, n * wide, 0), *gamma = filled(c, wide, 0);
+  float *g = pad_mat(c, ref_f32(c, NULL, "grad_out"), (int)n, ch, (int)n, wide);
+  float *w1 = pad_mat(c, ref_f32(c, NULL, "w/fc1.weight"), hidden, ch, hidden, wide);
+  float *w2 = pad_mat(c, ref_f32(c, NULL, "w/fc2.weight"), ch, hidden, wide, hidden);
+  const double inv = padded_rows(x, n, ch, rows, gamma);
+  double *want = padded_grad(c, rows, n, ch, inv, ref_f64(c, NULL, "grad_x"));
+  for (int64_t i = 0; i < n * wide; i++) want[i] += (double)g[i];
+  struct pt_mlp_grad a = {.x = rows, .g = g};
+  a.f = (struct pt_mlp){.n = n, .c = wide, .hidden = hidden, .pre_norm = true, .gamma = gamma};
+  a.f.beta = filled(c, wide, 0), a.f.b2 = filled(c, wide, 0);
+  a.f.b1 = ref_f32(c, NULL, "w/fc1.bias");
+  a.f.w1 = pack(c, w1, wide, hidden), a.w1_t = pack_back(c, w1, wide, hidden);
+  a.f.w2 = pack(c, w2, hidden, wide), a.w2_t = pack_back(c, w2, hidden, wide);
+  a.dgamma = filled(c, wide, 0), a.dbeta = filled(c, wide, 0), a.dw1 = filled(c, m, 0);
+  a.db1 = filled(c, hidden, 0), a.dw2 = filled(c, m, 0), a.db2 = filled(c, wide, 0);
+  RUN(c, mlp_grad, &a);
+  ref_compare(c, "LayerNorm'(grad_x) + grad_out", g, want, n * wide, "float32_error|grad_x");
+  check_grad(c, "grad/fc1.weight", unpad_mat(c, a.dw1, hidden, ch, wide));
+  check_grad(c, "grad/fc1.bias", a.db1);
+  check_grad(c, "grad/fc2.weight", unpad_mat(c, a.dw2, ch, hidden, hidden));
+  check_grad(c, "grad/fc2.bias", unpad_mat(c, a.db2, 1, ch, wide));
 }
 
 static void run_mlp(struct refcase *c) {
@@ -495,6 +623,7 @@ static void run_mlp(struct refcase *c) {
                      .b1 = ref_f32(c, NULL, "w/fc1.bias"),
                      .w2 = pack(c, ref_f32(c, NULL, "w/fc2.weight"), hidden, ch),
                      .b2 = ref_f32(c, NULL, "w/fc2.bias")};
+  check_mlp_grad(c, x, n, ch, hidden); /* before x is overwritten */
   RUN(c, mlp, &a);
   ref_compare(c, "LayerNorm(x + y)", x, want, n * ch, "float32_error|y");
   ref_check(c, n > 0, "empty");
