@@ -63,6 +63,7 @@ double pt_step_work(const struct pt_step *s) {
     }
     case PT_OP_batchnorm:
     case PT_OP_batchnorm_grad:
+    case PT_OP_loss:
     case PT_OPS: break;
   }
   return 0;

@@ -28,6 +28,7 @@
 #include "env.h"
 #include "head.h"
 #include "kernels.h"
+#include "loss.h"
 #include "linear_grad.h"
 #include "mlp.h"
 #include "mlp_grad.h"

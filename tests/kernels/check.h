@@ -16,7 +16,7 @@
 #include "mat.h"
 #include "voxels.h"
 
-enum block_kind { BLOCK_IN, BLOCK_OUT, BLOCK_INOUT };
+enum block_kind { BLOCK_IN, BLOCK_OUT, BLOCK_INOUT, BLOCK_WORK };
 
 struct data_block {
   enum block_kind kind;
@@ -72,6 +72,10 @@ float *make_floats(struct problem *p, int64_t count, float centre, float range);
 /* Outputs; in-place ones get numbers uniform in [-range, range]. */
 float *make_out(struct problem *p, int64_t count);
 float *make_inout(struct problem *p, int64_t count, float range);
+/* Outputs of another type: PT_F64, PT_I64 (which must be equal). */
+void *make_out_of(struct problem *p, int64_t count, enum pt_dtype type);
+/* Bytes to work in, whose contents do not matter. */
+void *make_work(struct problem *p, int64_t bytes);
 /* The same for features: p->type. */
 void *make_features(struct problem *p, int64_t count, float centre, float range);
 void *make_features_out(struct problem *p, int64_t count);

@@ -99,17 +99,21 @@ static const char *run_once(const struct op *op, const struct pt_kernels *k, str
 
 /* ---- results of a run, all outputs one after the other ---- */
 
+static bool is_result(const struct data_block *b) {
+  return b->kind == BLOCK_OUT || b->kind == BLOCK_INOUT;
+}
+
 static int64_t result_bytes(const struct problem *p) {
   size_t n = 0;
   for (int i = 0; i < p->count; i++)
-    if (p->blocks[i].kind != BLOCK_IN) n += p->blocks[i].bytes;
+    if (is_result(&p->blocks[i])) n += p->blocks[i].bytes;
   return (int64_t)n;
 }
 
 static char *result_of(const struct problem *p) {
   char *all = check_alloc((size_t)result_bytes(p)), *at = all;
   for (int i = 0; i < p->count; i++) {
-    if (p->blocks[i].kind == BLOCK_IN) continue;
+    if (!is_result(&p->blocks[i])) continue;
     memcpy(at, p->blocks[i].data, p->blocks[i].bytes);
     at += p->blocks[i].bytes;
   }
@@ -127,9 +131,9 @@ static bool next_number(const struct problem *p, struct place *w, double *x) {
   for (;; w->block++, w->number = 0) {
     if (w->block == p->count) return false;
     const struct data_block *b = &p->blocks[w->block];
-    if (b->kind == BLOCK_IN) continue;
-    if (w->number < (int64_t)b->bytes / pt_feature_bytes(b->type)) {
-      *x = (double)pt_get(w->at, b->type, w->number++);
+    if (!is_result(b)) continue;
+    if (w->number < (int64_t)b->bytes / pt_dtype(b->type)->bytes) {
+      *x = pt_load(w->at, b->type, w->number++);
       return true;
     }
     w->at += b->bytes;
@@ -140,7 +144,7 @@ static double allowed(const struct problem *p, double scale) {
   double part = 0x1p-24 * (8 + 4 * sqrt(p->depth));
   bool stored = false;
   for (int i = 0; i < p->count; i++)
-    stored |= p->blocks[i].kind != BLOCK_IN && p->blocks[i].type == PT_BF16;
+    stored |= is_result(&p->blocks[i]) && p->blocks[i].type == PT_BF16;
   if (p->type == PT_BF16) part += 0x1p-8 * (2 * stored + 2.3 * p->rounded);
   return part * p->gain * scale;
 }
@@ -148,11 +152,13 @@ static double allowed(const struct problem *p, double scale) {
 /* Largest difference as a part of what is allowed; NaN if a result is. */
 static double compare(const struct problem *p, const char *want, const char *got) {
   double scale = 1.0, worst = 0.0, x, y;
-  for (struct place a = {.at = want}; next_number(p, &a, &x);) scale = fmax(scale, fabs(x));
+  for (struct place a = {.at = want}; next_number(p, &a, &x);)
+    if (p->blocks[a.block].type != PT_I64) scale = fmax(scale, fabs(x));
   const double limit = allowed(p, scale);
   struct place a = {.at = want}, b = {.at = got};
   while (next_number(p, &a, &x) && next_number(p, &b, &y)) {
     double e = fabs(x - y) / limit;
+    if (p->blocks[a.block].type == PT_I64) e = x == y ? 0 : INFINITY;
     if (!(e <= worst)) worst = e;
     if (worst != worst) break;
   }

@@ -61,6 +61,14 @@ float *make_out(struct problem *p, int64_t count) {
   return (float *)(void *)add(p, BLOCK_OUT, count, sizeof(float))->data;
 }
 
+void *make_out_of(struct problem *p, int64_t count, enum pt_dtype type) {
+  struct data_block *b = add(p, BLOCK_OUT, count, pt_dtype(type)->bytes);
+  b->type = type;
+  return b->data;
+}
+
+void *make_work(struct problem *p, int64_t bytes) { return add(p, BLOCK_WORK, bytes, 1)->data; }
+
 void *make_features(struct problem *p, int64_t count, float centre, float range) {
   void *x = make_in(p, count, pt_feature_bytes(p->type));
   for (int64_t i = 0; i < count; i++) pt_put(x, p->type, i, centre + draw_float(p, range));
@@ -220,7 +228,8 @@ void problem_seal(struct problem *p) {
 void problem_reset(struct problem *p) {
   for (int i = 0; i < p->count; i++) {
     struct data_block *b = &p->blocks[i];
-    if (b->kind == BLOCK_OUT) memset(b->data, 0xff, b->bytes); /* NaN */
+    if (b->kind == BLOCK_OUT || b->kind == BLOCK_WORK)
+      memset(b->data, 0xff, b->bytes); /* NaN */
     if (b->kind == BLOCK_INOUT) memcpy(b->data, b->before, b->bytes);
   }
 }

@@ -28,7 +28,7 @@ struct refkind {
   void (*run)(struct refcase *c);
 };
 extern const struct refkind refkinds_model[], refkinds_cloud[], refkinds_ops[],
-    refkinds_files[], refkinds_optim[]; /* each ends with what = NULL */
+    refkinds_files[], refkinds_optim[], refkinds_loss[]; /* each ends with what = NULL */
 
 /* Counts a check; prints the reason when it fails. */
 void ref_check(struct refcase *c, bool ok, const char *fmt, ...)

@@ -16,10 +16,9 @@
 void ref_free_all(struct refcase *c);
 
 static const struct refkind *const kinds[] = {refkinds_model, refkinds_cloud, refkinds_ops,
-                                              refkinds_files, refkinds_optim};
+                                              refkinds_files, refkinds_optim, refkinds_loss};
 /* Kinds that are about training, which this library does not do yet. */
-static const char *const later[] = {"train-mode forward", "20 optimisation steps",
-                                    "CrossEntropyLoss", "DropPath"};
+static const char *const later[] = {"train-mode forward", "20 optimisation steps", "DropPath"};
 
 struct sum {
   const char *root;
