@@ -46,7 +46,8 @@ static void run_op(struct run *u, const char *labels, int classes) {
   a->valid = ref_alloc(c, a->criteria, sizeof *a->valid);
   a->work = ref_alloc(c, pt_loss_work(a), 1);
   const int64_t stride = (k->loss_scratch(a, 0) + 63) / 64 * 64;
-  struct pt_exec x = {2, 0, ref_alloc(c, 2 * stride + 64, 1), stride};
+  struct pt_exec x = {.threads = 2, .scratch_stride = stride};
+  x.scratch = ref_alloc(c, 2 * stride + 64, 1);
   k->loss(a, &x);
 }
 

@@ -12,7 +12,8 @@
 #define RUN(k, op, args)                                                 \
   do {                                                                   \
     const int64_t stride_ = ((k)->op##_scratch(args, 0) + 63) / 64 * 64; \
-    struct pt_exec x_ = {2, 0, made_room(2 * stride_), stride_};         \
+    struct pt_exec x_ = {.threads = 2, .scratch_stride = stride_};       \
+    x_.scratch = made_room(2 * stride_);                                 \
     (k)->op(args, &x_);                                                  \
     free(x_.scratch);                                                    \
   } while (0)

@@ -38,7 +38,7 @@ static void drop(struct made *m) {
 static double run(void *user) {
   struct made *m = user;
   const int64_t stride = (m->k->loss_scratch(&m->a, 0) + 63) / 64 * 64;
-  struct pt_exec x = {2, 0, made_room(2 * stride), stride};
+  struct pt_exec x = {.threads = 2, .scratch = made_room(2 * stride), .scratch_stride = stride};
   m->k->loss(&m->a, &x);
   free(x.scratch);
   return m->a.value[0];
