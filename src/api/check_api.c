@@ -88,6 +88,7 @@ static int check(struct ptv3_check *c, const struct ptv3_config *config,
                                        .scenes = o->scenes,
                                        .quick = o->quick};
   st = pt_check_data(&c->found, &c->ctx->env, root, &how, err);
+  if (!st && c->found.split[0].scenes) pt_warn_train_keys(c->ctx, config);
   if (!st) pt_warn_keys(c->ctx, config);
   return st ? st : write_out(c, err);
 }

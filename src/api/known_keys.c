@@ -39,6 +39,14 @@ void pt_warn_model_keys(struct ptv3_context *ctx, const struct ptv3_config *conf
   pt_mark_used(model);
 }
 
+void pt_warn_train_keys(struct ptv3_context *ctx, const struct ptv3_config *config) {
+  const struct pt_value *train = pt_get(pt_get(config->tree.root, "data"), "train");
+  if (!pt_is_dict(train)) return;
+  ignore(train, dataset_keys, COUNT(dataset_keys));
+  pt_config_warn_unused(&ctx->env, train);
+  pt_mark_used(train);
+}
+
 void pt_warn_keys(struct ptv3_context *ctx, const struct ptv3_config *config) {
   const struct pt_value *root = config->tree.root, *data = pt_get(root, "data");
   ignore(root, root_keys, COUNT(root_keys));

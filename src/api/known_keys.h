@@ -12,6 +12,10 @@
  * misspelt key is told even where its absence is an error. Each key is told once. */
 void pt_warn_model_keys(struct ptv3_context *ctx, const struct ptv3_config *config);
 
+/* Warns about unknown keys of data.train. Call it after its transforms have been read, and
+ * before pt_warn_keys, to which they are all known. */
+void pt_warn_train_keys(struct ptv3_context *ctx, const struct ptv3_config *config);
+
 /* Warns about unknown keys anywhere. Call it after data.val.transform has been read. */
 void pt_warn_keys(struct ptv3_context *ctx, const struct ptv3_config *config);
 

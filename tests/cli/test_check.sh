@@ -25,6 +25,11 @@ check "is JSON" [ "$(head -c 1 "$out")" = "{" ]
 check "has the finding" prints '"kind": "shared", "split": "val"'
 check "--quiet" silent
 
+printf '_base_ = "%s/%s"\ndata = dict(train=dict(lop=3))\n' "$PWD" $aerial >"$work/lop.py"
+run check "$work/lop.py" $there
+check "a misspelt key" is 0
+check "is told" says "'data.train.lop' is not used"
+
 head -c 5000 $scene >"$work/data/val/c.las"
 run check $aerial $there
 check "a damaged scene" is 4
