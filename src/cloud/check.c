@@ -73,7 +73,7 @@ static int open_split(struct pt_look *k, const struct pt_value *root, bool *open
   struct ptv3_error e = {0};
   const char *which = k->to->name;
   const struct pt_value *set = pt_get(pt_get(root, "data"), which);
-  int st = pt_split_open(&k->s, k->env, root, which, NULL, &e);
+  int st = pt_split_open(&k->s, k->env, root, which, k->opt->data_root, &e);
   if (!st && k->test)
     st = pt_pipeline_parse(&k->post, &k->env->mem,
                            pt_get(pt_get(set, "test_cfg"), "post_transform"), &e);

@@ -80,11 +80,12 @@ struct pt_check {
 };
 
 struct pt_check_options {
-  int classes;     /* of the network */
-  int in_channels; /* 0: not checked */
-  int64_t scenes;  /* at most so many of a split are read, evenly spread; 0: all */
-  bool quick;      /* without the transforms: files, channels and labels only */
-  bool training;   /* train and val are needed; otherwise only what the config has */
+  int classes;           /* of the network */
+  int in_channels;       /* 0: not checked */
+  int64_t scenes;        /* at most so many of a split are read, evenly spread; 0: all */
+  bool quick;            /* without the transforms: files, channels and labels only */
+  bool training;         /* train and val are needed; otherwise only what the config has */
+  const char *data_root; /* in place of that of every split; NULL: the config's */
 };
 
 /* Looks at root's data. That something is wrong is a finding, not a failure: the status is for

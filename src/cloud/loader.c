@@ -56,7 +56,7 @@ struct pt_loader {
   pthread_mutex_t lock;
   pthread_cond_t work, done; /* for threads; for the consumer */
   int64_t todo, head;        /* next batch to be begun; next to be handed out */
-  bool started, quit, alone; /* alone: the consumer makes one itself */
+  bool started, quit, alone; /* alone: no thread may begin a batch */
   atomic_bool stop;          /* what is being made is not wanted any more */
   struct pt_loader_times times;
 };
@@ -284,15 +284,29 @@ int pt_loader_open(struct pt_loader **out, struct pt_env *env,
   return st;
 }
 
-/* Waits until no thread makes a batch, and empties all slots. The lock is held. */
-static void drain(struct pt_loader *l) {
-  l->started = false;
+/* Ends what threads make, and empties all slots, that in use only when asked to. Threads must
+ * be kept from beginning others. The lock is held. */
+static void drop_all(struct pt_loader *l, bool in_use) {
   atomic_store(&l->stop, true);
   for (int i = 0; i < l->slots; i++) {
-    while (l->slot[i].state == MAKING) pthread_cond_wait(&l->done, &l->lock);
-    empty(&l->slot[i]);
+    struct slot *s = &l->slot[i];
+    while (s->state == MAKING) pthread_cond_wait(&l->done, &l->lock);
+    if (in_use || s->state != IN_USE) empty(s);
   }
   atomic_store(&l->stop, false);
+}
+
+static void drain(struct pt_loader *l) {
+  l->started = l->alone = false;
+  drop_all(l, true);
+}
+
+void pt_loader_yield(struct pt_loader *l) {
+  pthread_mutex_lock(&l->lock);
+  l->alone = true; /* until pt_loader_next */
+  drop_all(l, false);
+  l->todo = l->head;
+  pthread_mutex_unlock(&l->lock);
 }
 
 void pt_loader_close(struct pt_loader *l) {
@@ -417,6 +431,8 @@ int pt_loader_next(struct pt_loader *l, struct pt_train_batch **batch, struct pt
   if (l->head == l->batches) return PTV3_OK;
   struct slot *s = &l->slot[l->head % l->slots];
   pthread_mutex_lock(&l->lock);
+  l->alone = false; /* after pt_loader_yield */
+  pthread_cond_broadcast(&l->work);
   int st = take_head(l, s, err);
   if (!st) {
     s->state = IN_USE;

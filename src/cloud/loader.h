@@ -64,6 +64,11 @@ int pt_loader_next(struct pt_loader *l, struct pt_train_batch **batch, struct pt
 /* Gives the batch in use back before the next is asked for. */
 void pt_loader_release(struct pt_loader *l);
 
+/* Gives back what was read ahead, and reads no further until the next batch is asked for; the
+ * batch in use stays. For a consumer that lacks the memory. What batches hold is not changed by
+ * it: those given back are made again. */
+void pt_loader_yield(struct pt_loader *l);
+
 /* Since the loader was opened. */
 struct pt_loader_times {
   int64_t batches;  /* handed out */

@@ -389,6 +389,41 @@ static void test_same(void **state) {
 
 /* ---- memory ---- */
 
+/* What was read ahead is given back at any moment, and made again the same. */
+static void test_yield(void **state) {
+  (void)state;
+  struct fixture f;
+  open_split(&f, "train", jitter);
+  struct pt_loader_options o = usual(&f);
+  uint64_t want[4];
+  struct pt_loader *l = open_loader(&f, &o);
+  int64_t idle = f.env.mem.used;
+  assert_int_equal(epoch_sums(l, 0, 0, want, 4), 4);
+  pt_loader_close(l);
+  for (int k = 0; k < 40; k++) {
+    o.threads = k % 4;
+    o.slots = k % 5;
+    l = open_loader(&f, &o);
+    start(l, 0, 0);
+    if (k % 3 == 0) pt_loader_yield(l);
+    for (int n = 0; n < 4; n++) {
+      struct pt_train_batch *b = next(l);
+      struct timespec t = {.tv_nsec = k * 10000};
+      nanosleep(&t, NULL);
+      pt_loader_yield(l);
+      assert_true(sum_batch(b) == want[n]); /* that in use stays */
+      if (k % 2) continue;
+      pt_loader_release(l);
+      pt_loader_yield(l);
+      assert_true(f.env.mem.used < idle + 40000); /* no batch is left */
+    }
+    assert_null(next(l));
+    pt_loader_yield(l);
+    pt_loader_close(l);
+  }
+  close_split(&f);
+}
+
 static void test_memory(void **state) {
   (void)state;
   struct fixture f;
@@ -611,6 +646,7 @@ int main(void) {
       cmocka_unit_test(test_draws),    cmocka_unit_test(test_mix),
       cmocka_unit_test(test_same),     cmocka_unit_test(test_memory),
       cmocka_unit_test(test_failures), cmocka_unit_test(test_errors),
-      cmocka_unit_test(test_leaving),  cmocka_unit_test(test_loop)};
+      cmocka_unit_test(test_leaving),  cmocka_unit_test(test_loop),
+      cmocka_unit_test(test_yield)};
   return cmocka_run_group_tests_name("loader", tests, set_up, tear_down);
 }
