@@ -46,7 +46,8 @@ struct pt_checkpoint {
   double best;   /* best_metric_value; -INFINITY: none yet */
 };
 
-/* Writes the file whole or not at all. */
+/* Writes the file whole or not at all. The groups of c->optim are first given the numbers of
+ * the step to come, c->step, which is where torch's schedulers stand after as many steps. */
 int pt_checkpoint_write(const struct pt_checkpoint *c, const struct pt_checkpoint_note *note,
                         int64_t notes, struct pt_env *env, const char *path,
                         struct ptv3_error *err);
