@@ -121,8 +121,32 @@ static void print_steps(const struct ptv3_plan_info *i) {
   table_free(&t);
 }
 
+static void print_rungs(const struct ptv3_plan_info *i) {
+  char bytes[24], time[24];
+  struct table t;
+  table_init(&t, "rrrrrr");
+  static const char *const head[] = {"memory", "on disk", "tensors there",
+                                     "tile",   "threads", "time"};
+  for (int c = 0; c < 6; c++) table_cell(&t, "%s", head[c]);
+  for (int k = 0; k < i->rungs; k++) {
+    const struct ptv3_plan_rung *r = &i->rung[k];
+    table_cell(&t, "%s", term_bytes(r->memory, bytes));
+    table_cell(&t, "%s", r->disk ? term_bytes(r->disk, bytes) : "-");
+    table_cell(&t, "%d", r->spilled);
+    if (r->tile)
+      table_cell(&t, "%d", r->tile);
+    else
+      table_cell(&t, "%s", "own");
+    table_cell(&t, "%d", r->threads);
+    table_cell(&t, "%s", term_time(r->seconds, time));
+  }
+  printf("ways to run it:\n");
+  table_print(&t, stdout);
+  table_free(&t);
+}
+
 static void print_verdict(const struct ptv3_plan_info *i) {
-  char budget[24], least[24], time[24];
+  char budget[24], least[24], time[24], disk[24], window[24];
   if (!i->fits) {
     printf("does not fit the budget of %s; the least that would do is %s\n",
            term_bytes(i->budget, budget), term_bytes(i->least, least));
@@ -130,6 +154,9 @@ static void print_verdict(const struct ptv3_plan_info *i) {
   }
   printf("fits the budget of %s", term_bytes(i->budget, budget));
   if (i->tile) printf(" with tiles of %d rows", i->tile);
+  if (i->spilled)
+    printf(" with %d tensors in a temporary file of %s, %s of it in memory at a time,",
+           i->spilled, term_bytes(i->disk, disk), term_bytes(i->window, window));
   printf(" on %d thread%s; about %s for the network (a guess from its operations)\n",
          i->threads, i->threads == 1 ? "" : "s", term_time(i->seconds, time));
 }
@@ -154,9 +181,16 @@ static void print_json(const char *name, const struct ptv3_plan_info *i) {
          (long long)i->total);
   printf(
       " \"budget\": %lld, \"least\": %lld, \"fits\": %s, \"tile\": %d, \"threads\": %d, "
-      "\"seconds\": %.3g,\n \"steps\": [",
+      "\"seconds\": %.3g,\n \"spilled\": %d, \"disk\": %lld, \"window\": %lld,\n \"rungs\": [",
       (long long)i->budget, (long long)i->least, i->fits ? "true" : "false", i->tile,
-      i->threads, i->seconds);
+      i->threads, i->seconds, i->spilled, (long long)i->disk, (long long)i->window);
+  for (int k = 0; k < i->rungs; k++)
+    printf(
+        "%s\n  {\"memory\": %lld, \"disk\": %lld, \"spilled\": %d, \"tile\": %d, "
+        "\"threads\": %d, \"seconds\": %.3g}",
+        k ? "," : "", (long long)i->rung[k].memory, (long long)i->rung[k].disk,
+        i->rung[k].spilled, i->rung[k].tile, i->rung[k].threads, i->rung[k].seconds);
+  printf("],\n \"steps\": [");
   for (int k = 0; k < i->steps; k++)
     printf(
         "%s\n  {\"step\": \"%s\", \"op\": \"%s\", \"rows\": %lld, \"channels\": %d, "
@@ -182,6 +216,8 @@ static int show(struct session *s, const struct request *q, struct ptv3_config *
     print_rows(i);
     putchar('\n');
     print_bytes(i);
+    putchar('\n');
+    print_rungs(i);
     putchar('\n');
     if (q->steps) print_steps(i);
     if (q->steps) putchar('\n');

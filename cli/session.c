@@ -45,6 +45,7 @@ int session_open(struct session *s, const char *command, const struct common *co
   struct ptv3_options options = {
       .threads = (int)(common->threads > 4096 ? 4096 : common->threads),
       .memory = common->memory,
+      .tmp = common->tmp,
       .info = on_info,
       .warn = on_warning,
       .progress = on_progress,

@@ -22,6 +22,7 @@ enum exit_code {
 struct common {
   int64_t threads;
   int64_t memory;
+  const char *tmp;
   bool quiet;
 };
 
@@ -30,6 +31,9 @@ struct common {
       {"memory",     0,      ARG_BYTES,                                                         \
        &(c)->memory, "SIZE", "never use more than this, e.g. 6G\n(what is free, less a tenth)", \
        NULL,         0},                                                                        \
+      {"tmp",     0,     ARG_TEXT,                                                              \
+       &(c)->tmp, "DIR", "where features go that do not fit\n(TMPDIR, or /var/tmp)",            \
+       NULL,      0},                                                                           \
       {"quiet", 'q', ARG_FLAG, &(c)->quiet, NULL, "no progress and no warnings", NULL, 0}, {    \
     "help", 'h', ARG_FLAG, NULL, NULL, "this text", NULL, 0                                     \
   }

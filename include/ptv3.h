@@ -64,7 +64,10 @@ struct ptv3_options {
    * the thread that made the call. Returning false stops the running call, which then
    * returns PTV3_CANCELLED. */
   bool (*progress)(void *user, const char *what, int64_t done, int64_t total);
-  void *user; /* handed to both */
+  void *user; /* handed to all three */
+  /* Folder for the temporary file that features go to where the budget is too small for them;
+   * it must be on a disk. NULL: $TMPDIR, else /var/tmp. */
+  const char *tmp;
 };
 
 /* options NULL: defaults. */
@@ -308,6 +311,16 @@ struct ptv3_plan_step {
   double work;   /* floating point operations */
 };
 
+/* A way to run it, whatever the budget. */
+struct ptv3_plan_rung {
+  int64_t memory; /* peak of the whole */
+  int64_t disk;   /* bytes of a temporary file */
+  int spilled;    /* tensors in it */
+  int tile;       /* rows a tile, 0: each operation's own choice */
+  int threads;
+  double seconds; /* a guess, of the network alone */
+};
+
 /* What a prediction would take. */
 struct ptv3_plan_info {
   bool estimated; /* rows are a guess: no cloud was given */
@@ -326,7 +339,12 @@ struct ptv3_plan_info {
   bool fits;
   int tile; /* rows a tile, 0: each operation's own choice */
   int threads;
+  int spilled;    /* tensors in a temporary file */
+  int64_t disk;   /* bytes of it */
+  int64_t window; /* bytes of it in memory at a time, counted as features */
   double seconds; /* a guess, of the network alone */
+  int rungs;
+  const struct ptv3_plan_rung *rung; /* [rungs] all in memory first, the least last */
   int steps;
   const struct ptv3_plan_step *step; /* [steps] */
 };

@@ -2,6 +2,7 @@
 #include "context.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "meminfo.h"
 
@@ -19,19 +20,27 @@ int ptv3_context_create(const struct ptv3_options *options, struct ptv3_context 
   if (o.memory < 0)
     return pt_fail(err, PTV3_INVALID, "ptv3_context_create: a budget of %lld bytes",
                    (long long)o.memory);
-  /* The one block that no budget counts: it holds the budget. */
+  /* The one block that no budget counts (and the folder's name): it holds the budget. */
   struct ptv3_context *ctx = malloc(sizeof *ctx);
   if (!ctx) return pt_fail(err, PTV3_NO_MEMORY, "the system has no memory for a context");
+  ctx->tmp = NULL;
   pt_env_init(&ctx->env, o.threads, o.memory ? o.memory : pt_memory_default());
   ctx->env.info = o.info;
   ctx->env.warn = o.warn;
   ctx->env.progress = o.progress;
   ctx->env.user = o.user;
+  if (o.tmp && !(ctx->env.tmp = ctx->tmp = strdup(o.tmp))) {
+    free(ctx);
+    return pt_fail(err, PTV3_NO_MEMORY, "the system has no memory for a context");
+  }
   *out = ctx;
   return PTV3_OK;
 }
 
-void ptv3_context_free(struct ptv3_context *ctx) { free(ctx); }
+void ptv3_context_free(struct ptv3_context *ctx) {
+  if (ctx) free(ctx->tmp);
+  free(ctx);
+}
 
 void ptv3_context_memory(const struct ptv3_context *ctx, struct ptv3_memory *memory) {
   const struct pt_mem *m = &ctx->env.mem;

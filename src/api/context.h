@@ -8,6 +8,7 @@
 
 struct ptv3_context {
   struct pt_env env;
+  char *tmp; /* what env.tmp is, owned; or NULL */
 };
 
 /* The budget of a context. */

@@ -10,6 +10,7 @@ struct ptv3_plan {
   double grid_size, seconds;
   int64_t budget;
   struct ptv3_plan_part part[PT_MEM_COUNT];
+  struct ptv3_plan_rung rung[PT_NEED_RUNGS];
   struct ptv3_plan_step *step; /* [need.steps] */
 };
 
@@ -32,6 +33,11 @@ static int copy_out(struct ptv3_plan *p, struct ptv3_error *err) {
     p->part[c] = (struct ptv3_plan_part){pt_memcat_text((enum pt_memcat)c), n->bytes[c]};
   p->step = pt_alloc(pt_ctx_mem(p->ctx), n->steps, sizeof *p->step, PT_MEM_OTHER, err);
   if (!p->step) return err->status;
+  for (int i = 0; i < n->rungs; i++) {
+    const struct pt_need_rung *r = &n->rung[i];
+    p->rung[i] =
+        (struct ptv3_plan_rung){r->total, r->disk, r->spilled, r->tile, r->threads, r->seconds};
+  }
   for (int64_t i = 0; i < n->steps; i++) {
     const struct pt_need_step *s = &n->step[i];
     p->step[i] = (struct ptv3_plan_step){s->label,    pt_op_name(s->op), s->rows,
@@ -60,7 +66,7 @@ int ptv3_plan_create(struct ptv3_model *model, const struct ptv3_cloud *cloud, i
     p->budget = env->mem.limit;
     status = cloud ? of_cloud(model, cloud, p, &inner)
                    : pt_need_estimate(env, &model->net.cfg, &model->net.w, model->net.kernels,
-                                      voxels, &p->need, &inner);
+                                      voxels, false, &p->need, &inner);
     p->seconds = pt_need_seconds(&p->need, model->net.kernels, model->net.cfg.type);
   }
   if (!status) status = copy_out(p, &inner);
@@ -99,7 +105,12 @@ void ptv3_plan_get_info(const struct ptv3_plan *plan, struct ptv3_plan_info *inf
                                   .fits = n->fits,
                                   .tile = n->tile,
                                   .threads = n->threads,
+                                  .spilled = n->spilled,
+                                  .disk = n->disk,
+                                  .window = n->window,
                                   .seconds = plan->seconds,
+                                  .rungs = n->rungs,
+                                  .rung = plan->rung,
                                   .steps = (int)n->steps,
                                   .step = plan->step};
 }

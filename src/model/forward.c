@@ -114,6 +114,25 @@ static int run(struct pt_env *env, const struct pt_model *m, const struct pt_bat
   return status;
 }
 
+/* Not even the integers fit: says so with a guess of what the whole takes. */
+static int refuse_early(struct pt_env *env, const struct pt_model *m,
+                        const struct pt_batch *batch, struct ptv3_error *err) {
+  char text[24], have[24], message[sizeof err->message];
+  struct pt_need need = {.mem = &env->mem};
+  struct ptv3_error none;
+  memcpy(message, err->message, sizeof message);
+  const int64_t peak = env->mem.peak;
+  env->mem.peak = env->mem.used; /* what was tried in vain counts for nothing */
+  if (pt_need_estimate(env, &m->cfg, &m->w, m->kernels, batch->n, true, &need, &none) ==
+      PTV3_OK)
+    pt_fail(err, PTV3_BUDGET, "needs a memory budget of about %s for %lld voxels, has %s: %s",
+            pt_bytes_text(need.least, text), (long long)batch->n,
+            pt_bytes_text(env->mem.limit, have), message);
+  pt_need_free(&need);
+  env->mem.peak = pt_max(peak, env->mem.peak);
+  return PTV3_BUDGET;
+}
+
 int pt_forward(struct pt_env *env, const struct pt_model *model, const struct pt_batch *batch,
                const struct pt_forward *opt, float *logits, struct ptv3_error *err) {
   static const struct pt_forward none;
@@ -124,6 +143,7 @@ int pt_forward(struct pt_env *env, const struct pt_model *model, const struct pt
   double start = pt_seconds();
   int status = build_structure(env, model, batch, opt->perm, &s, &e);
   if (opt->seconds) opt->seconds[PT_OPS] += pt_seconds() - start;
+  if (status == PTV3_BUDGET) status = refuse_early(env, model, batch, &e);
   if (!status)
     status = pt_network_build(env, &model->cfg, &model->w, &s, model->kernels, model->tile,
                               &net, &e);

@@ -116,6 +116,7 @@ int pt_need_fill(struct pt_env *env, struct pt_network *net, const struct pt_str
 
 #define CHILD_SHARE 0.3
 #define CLOUD_BYTES 40
+#define SORT_BYTES 50 /* of the structure at its largest, while a curve is sorted */
 
 /* Of one stage: coordinates, cluster, runs of the next stage, blocks, and the orders of all
  * curves but the first. */
@@ -131,7 +132,7 @@ static int64_t structure_bytes(const struct pt_ptv3 *cfg, int64_t n) {
 
 int pt_need_estimate(struct pt_env *env, const struct pt_ptv3 *cfg,
                      const struct pt_ptv3_weights *w, const struct pt_kernels *kernels,
-                     int64_t n, struct pt_need *need, struct ptv3_error *err) {
+                     int64_t n, bool loaded, struct pt_need *need, struct ptv3_error *err) {
   struct pt_structure s = {.clouds = 1, .stages = cfg->stages, .orders = cfg->orders};
   struct pt_network net = {0};
   int64_t offset[PT_MAX_STAGES][2];
@@ -147,9 +148,13 @@ int pt_need_estimate(struct pt_env *env, const struct pt_ptv3 *cfg,
   int status = pt_network_build(env, cfg, w, &s, kernels, 0, &net, err);
   if (status) return status;
   need->bytes[PT_MEM_STRUCTURE] += structure;
-  need->bytes[PT_MEM_CLOUD] += CLOUD_BYTES * n;
-  need->bytes[PT_MEM_OUTPUT] += n * (int64_t)(sizeof(int32_t) + sizeof(float));
-  status = pt_need_fill(env, &net, &s, pt_weights_bytes(w), need, err);
+  need->before += pt_max(structure, SORT_BYTES * n);
+  if (!loaded) {
+    need->bytes[PT_MEM_CLOUD] += CLOUD_BYTES * n;
+    need->bytes[PT_MEM_OUTPUT] += n * (int64_t)(sizeof(int32_t) + sizeof(float));
+    need->before += CLOUD_BYTES * n;
+  }
+  status = pt_need_fill(env, &net, &s, w->data ? 0 : pt_weights_bytes(w), need, err);
   pt_network_free(&net);
   return status;
 }

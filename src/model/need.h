@@ -56,10 +56,11 @@ int pt_need_fill(struct pt_env *env, struct pt_network *net, const struct pt_str
 /* The same for n voxels of which nothing is known: rows of the next stages as on surfaces. A
  * stage halves a surface's edge: a quarter of the voxels, and some more as scans are noisy;
  * rooms and airborne scans at 2 to 50 cm gave 0.25 to 0.33, 0.3 is taken (a stride of 4: its
- * square). Without a cloud, bytes of the cloud are 40 a voxel. */
+ * square). Unless the cloud is loaded, and what the caller wants of it allocated, 40 bytes a
+ * voxel are counted for it, and a label and a confidence. */
 int pt_need_estimate(struct pt_env *env, const struct pt_ptv3 *cfg,
                      const struct pt_ptv3_weights *w, const struct pt_kernels *kernels,
-                     int64_t n, struct pt_need *need, struct ptv3_error *err);
+                     int64_t n, bool loaded, struct pt_need *need, struct ptv3_error *err);
 
 void pt_need_free(struct pt_need *need); /* zeroed is allowed */
 

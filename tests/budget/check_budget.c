@@ -6,8 +6,10 @@
  * took, pt_forward either finishes inside the budget with the same bits, or refuses before
  * its first step. The refusal names the least budget, which then is enough, as is the one
  * that pt_forward works out without running (struct pt_need); a little less is not. Nothing
- * is left allocated by any of it. Small cases also fail at each allocation, and some are run
- * again in a process whose address space is limited (limit.c). */
+ * is left allocated by any of it. Of some cases every part of every step is run by itself, and
+ * the pages it made resident are compared with those that were counted (touch.c). Small cases
+ * also fail at each allocation, and some are run again in a process whose address space is
+ * limited (limit.c). */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,7 @@
 
 #include "cases.h"
 #include "limit.h"
+#include "touch.h"
 
 #define SLACK (64 << 10) /* bytes by which a prediction may be wrong, or 3 % */
 
@@ -36,7 +39,7 @@ struct check {
 };
 
 struct tally {
-  int64_t passed, failed, done, refused, early, limited, faults, spilled;
+  int64_t passed, failed, done, refused, early, limited, faults, spilled, touched;
 };
 
 static bool expect(struct check *k, bool ok, const char *fmt, ...) PT_PRINTF(3, 4);
@@ -227,6 +230,14 @@ static void check_limited(struct check *k, int64_t budget, int64_t least, struct
   expect(k, same, "address space limited, budget %lld: %s", (long long)most, text);
 }
 
+static void check_touched(struct check *k, struct tally *t) {
+  char text[600];
+  int wrong = touch_check(&k->env, &k->c, text, sizeof text);
+  expect(k, wrong >= 0, "%s", text);
+  check_start(k, "parts and what they touch");
+  t->touched += wrong == 0;
+}
+
 static void check_case(struct check *k, struct tally *t) {
   struct pt_mem *mem = &k->env.mem;
   if (!expect(k, !run(k, 0, k->c.threads[0], NULL, k->want), "%s", k->err.message)) return;
@@ -238,6 +249,7 @@ static void check_case(struct check *k, struct tally *t) {
   check_least(k, least, t);
   if (k->number % 2) check_sink(k);
   if (k->c.batch.n <= 100) check_faults(k, t);
+  if (k->number % 4 == 2) check_touched(k, t);
   if (k->number % 8 == 0) check_limited(k, budget, least, t);
 }
 
@@ -247,6 +259,7 @@ static void one(uint64_t seed, uint64_t number, struct tally *t) {
   pt_env_init(&k.env, 1, 0);
   k.env.progress = count_steps;
   k.env.info = notice_file;
+  k.env.tmp = "/var/tmp";
   k.env.user = &k;
   k.bytes = k.c.batch.n * k.c.model.cfg.classes * (int64_t)sizeof(float);
   k.want = case_alloc(k.bytes, 1);
@@ -274,9 +287,10 @@ int main(int argc, char **argv) {
   printf(
       "%lld finished within the budget, %lld were refused (%lld before the structure was "
       "known), %lld runs put tensors in a file, %lld allocations failed, %lld ran in limited "
-      "address space or with their resident set measured\n",
+      "address space or with their resident set measured, of %lld the pages that parts touch "
+      "were compared\n",
       (long long)t.done, (long long)t.refused, (long long)t.early, (long long)t.spilled,
-      (long long)t.faults, (long long)t.limited);
+      (long long)t.faults, (long long)t.limited, (long long)t.touched);
   printf("%lld passed, %lld failed\n", (long long)t.passed, (long long)t.failed);
   return t.failed || !t.passed;
 }

@@ -123,6 +123,7 @@ int limit_main(int argc, char **argv) {
   int64_t budget = atoll(argv[4]);
   case_make(&c, strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
   pt_env_init(&env, 1, 0);
+  env.tmp = "/var/tmp";
   if (case_weights(&env, &c, &e)) return NOT_SET_UP;
   int64_t bytes = c.batch.n * c.model.cfg.classes * (int64_t)sizeof(float);
   float *got = case_alloc(bytes, 1);

@@ -22,6 +22,18 @@ check "the least is named" prints "the least that would do"
 run plan demo/demo.py $cloud --memory "$total"
 check "the peak fits" is 0
 
+# Below what it takes in memory: a file, the way chosen and the same numbers for others.
+run plan demo/demo.py $cloud --memory $((total * 9 / 10)) --json
+check "less than the peak fits" is 0
+check "tensors are in a file" prints '"spilled": [1-9]'
+check "so much of the disk" prints '"disk": [1-9]'
+check "other ways to run it" prints '"memory": [0-9]*, "disk": [0-9]*, "spilled": 0'
+run plan demo/demo.py $cloud --memory $((total * 9 / 10))
+check "the file is told" prints "tensors in a temporary file of"
+run predict demo/demo.py -w random:1 $cloud -o "$work/labels.npy" --memory 14M --tmp /dev/null
+check "a folder that is none" is 4
+check "what to do about it" says "with --tmp or TMPDIR"
+
 run plan demo/demo.py --points 200000
 check "without a cloud" is 0
 check "rows are guessed" prints "guessed"
