@@ -210,7 +210,7 @@ static int list_split(struct pt_dataset *d, const struct layout *l, const char *
 
 /* Sequences of SemanticKITTI: data_root/dataset/sequences/NN/velodyne/NNNNNN.bin; "dataset"
  * may be left out. */
-static int list_sequence(struct pt_dataset *d, const char *root, int sequence, int64_t *looked,
+static int list_sequence(struct pt_dataset *d, const char *root, int sequence,
                          struct ptv3_error *err) {
   static const struct layout scans = {"SemanticKITTIDataset", 1, {""}, NULL, NULL, false};
   static const char *const above[] = {"dataset/sequences", "sequences"};
@@ -221,7 +221,6 @@ static int list_sequence(struct pt_dataset *d, const char *root, int sequence, i
     char *path = pt_join(d->mem, root, below, err);
     if (!path) return pt_status(err);
     int st = list_folder(d, &scans, path, 0, err);
-    *looked += pt_is_dir(path);
     pt_free(d->mem, path);
     if (st) return st;
   }
@@ -262,9 +261,15 @@ static int list_kitti(struct pt_dataset *d, const char *root, const char *split,
                    "SemanticKITTI has the splits train, val, test and single sequences ('08'), "
                    "not '%s'",
                    split);
-  int64_t before = d->count, looked = 0;
+  int64_t before = d->count;
   int st = PTV3_OK;
-  for (int i = 0; !st && list[i] >= 0; i++) st = list_sequence(d, root, list[i], &looked, err);
+  for (int i = 0; !st && list[i] >= 0; i++) {
+    int64_t count = d->count;
+    st = list_sequence(d, root, list[i], err);
+    size_t used = strlen(d->absent);
+    if (!st && d->count == count && used + 8 < sizeof d->absent)
+      snprintf(d->absent + used, sizeof d->absent - used, "%s%02d", used ? ", " : "", list[i]);
+  }
   for (int64_t i = before; !st && i < d->count; i++) st = name_scan(d, &d->scene[i], err);
   if (st || d->count > before) return st;
   return pt_fail(err, PTV3_DATA,
@@ -390,6 +395,9 @@ int pt_dataset_open(struct pt_dataset *d, struct pt_env *env, const struct pt_va
                            "in a JSON list and make that the split");
   st = pt_dataset_rules(d, env, config, err);
   if (!st) st = list_all(d, type, config, data_root ? data_root : root, err);
+  if (!st && *d->absent)
+    pt_warn(env, "'%s' has no scans of the sequences %s", data_root ? data_root : root,
+            d->absent);
   if (st)
     pt_dataset_free(d);
   else

@@ -34,10 +34,11 @@ struct pt_dataset {
   const char *segment;    /* column of the labels; NULL: by the usual names */
   bool mapped;            /* map is in use */
   struct pt_label_map map;
-  int32_t *to;     /* what map.to points to, owned */
-  int32_t ignore;  /* ignore_index */
-  int floats;      /* of a point of a .bin scan; 0: as its name tells */
-  double strength; /* what strengths are multiplied by; 0: nothing */
+  int32_t *to;      /* what map.to points to, owned */
+  int32_t ignore;   /* ignore_index */
+  int floats;       /* of a point of a .bin scan; 0: as its name tells */
+  double strength;  /* what strengths are multiplied by; 0: nothing */
+  char absent[120]; /* sequences that the split names and the folder lacks: "01, 03" */
 };
 
 /* Lists the scenes of a dict(type=..., split=..., data_root=...). data_root: in place of the

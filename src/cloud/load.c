@@ -212,6 +212,9 @@ static int load_labels(struct loader *l, struct ptv3_error *err) {
   for (int64_t i = 0, row = -1; i < l->c->n; i++) {
     row = next_row(l, row);
     double v = pt_axis_at(&l->segment.part[0], row);
+    if (v != floor(v))
+      return pt_fail(err, PTV3_DATA, "'%s': the label %g of point %lld is no whole number",
+                     l->name, v, (long long)(l->first + row));
     int32_t label = v >= INT32_MIN && v <= INT32_MAX ? (int32_t)v : PT_LABEL_UNKNOWN;
     if (map) label = label >= 0 && label < map->n ? map->to[label] : map->other;
     if (label == PT_LABEL_UNKNOWN)

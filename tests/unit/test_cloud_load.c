@@ -216,6 +216,11 @@ static void unknown_label(void **state) {
   add(&t, "coord", PT_F32, 3, xyz), add(&t, "semantic", PT_U16, 1, label);
   assert_int_equal(pt_cloud_from_table(&env, &t, "a.bin", false, &opt, &c, &err), PTV3_DATA);
   assert_non_null(strstr(err.message, "label 3 of point 1 is not one of Mine's"));
+  const float part[] = {1, 0.5f};
+  pt_table_init(&t, &env.mem, 2);
+  add(&t, "coord", PT_F32, 3, xyz), add(&t, "label", PT_F32, 1, part);
+  assert_int_equal(pt_cloud_from_table(&env, &t, "a.ply", false, &opt, &c, &err), PTV3_DATA);
+  assert_non_null(strstr(err.message, "label 0.5 of point 1 is no whole number"));
   assert_int_equal(env.mem.used, 0);
 }
 

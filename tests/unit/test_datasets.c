@@ -310,6 +310,32 @@ static void rules(void **state) {
   assert_int_equal(env.mem.used, 0);
 }
 
+/* Sequences that are not there are told, not passed over. */
+static void told(void *user, const char *message) { snprintf(user, 300, "%s", message); }
+
+static void absent(void **state) {
+  (void)state;
+  struct pt_env env;
+  struct ptv3_error err;
+  struct pt_dataset d;
+  char message[300] = "";
+  pt_env_init(&env, 1, 0);
+  env.warn = told;
+  env.user = message;
+  assert_int_equal(open_set(&env, "dict(type='SemanticKITTIDataset', split=['08', '07', '3'])",
+                            "kitti", &d, &err),
+                   PTV3_DATA);
+  make_dirs("kitti/dataset/sequences/01/velodyne");
+  const float scan[] = {1, 2, 3, 0.5f};
+  write_bytes("kitti/dataset/sequences/01/velodyne/000000.bin", scan, sizeof scan);
+  assert_int_equal(
+      open_set(&env, "dict(type='SemanticKITTIDataset', split='train')", "kitti", &d, &err), 0);
+  assert_int_equal(d.count, 1);
+  assert_non_null(strstr(message, "sequences 00, 02, 03, 04, 05, 06, 07, 09, 10"));
+  pt_dataset_free(&d);
+  assert_int_equal(env.mem.used, 0);
+}
+
 /* Real scenes, where the folder is there: they load, with the labels of their classes. */
 static void real(void **state) {
   (void)state;
@@ -382,9 +408,15 @@ static void real_kitti(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(layouts),   cmocka_unit_test(refusals),          cmocka_unit_test(paths),
-      cmocka_unit_test(no_memory), cmocka_unit_test(nuscenes_strength), cmocka_unit_test(rules),
-      cmocka_unit_test(real),      cmocka_unit_test(real_kitti),
+      cmocka_unit_test(layouts),
+      cmocka_unit_test(refusals),
+      cmocka_unit_test(paths),
+      cmocka_unit_test(no_memory),
+      cmocka_unit_test(nuscenes_strength),
+      cmocka_unit_test(rules),
+      cmocka_unit_test(absent),
+      cmocka_unit_test(real),
+      cmocka_unit_test(real_kitti),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
