@@ -16,7 +16,7 @@
 #include "rows_cpu.h"
 
 #if PT_VW == 16
-enum { MANY_KEYS = 12, SPREAD_KEYS = 24, SPREAD_V = 1, MANY_CHANNELS = 16 };
+enum { MANY_KEYS = 12, SPREAD_KEYS = 12, SPREAD_V = 1, MANY_CHANNELS = 16 };
 #else
 enum { MANY_KEYS = KEYS, SPREAD_KEYS = 6, SPREAD_V = 2, MANY_CHANNELS = CHANNELS };
 #endif
