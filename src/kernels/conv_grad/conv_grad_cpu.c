@@ -14,6 +14,7 @@
 #include "turns_cpu.h"
 
 enum {
+  TILE_ROWS = 512,
   UNIT = 16,               /* rows of dw that stay together */
   SHARE_NUMBERS = 1 << 16, /* of dw that tiles are added to at a time: a part of the cache */
   FEW = 16                 /* input channels below which dw is transposed */
@@ -22,13 +23,9 @@ enum {
 int64_t PT_FN(pt_conv_grad_scratch)(const struct pt_conv_grad *a, int tile);
 void PT_FN(pt_conv_grad)(const struct pt_conv_grad *a, const struct pt_exec *x);
 
-static int wished_rows(const struct pt_conv_grad *a) {
-  return a->size == 5 ? 256 : a->c <= 256 ? 384 : 512;
-}
-
 /* dx as a convolution. */
 static struct pt_conv conv_of(const struct pt_conv_grad *a, int tile) {
-  const int cap = (int)pt_rows_at_most(a->n, tile > 0 ? tile : wished_rows(a));
+  const int cap = (int)pt_rows_at_most(a->n, tile > 0 ? tile : TILE_ROWS);
   return (struct pt_conv){a->vox, a->size, a->c, a->in, a->g, a->type, a->wt, NULL, cap, true};
 }
 
