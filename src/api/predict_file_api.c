@@ -142,10 +142,6 @@ struct in_parts {
   int32_t *id;  /* [PT_RESULT_BLOCK] scratch */
 };
 
-static int parts_ids(struct in_parts *s, int64_t first, int64_t count, struct ptv3_error *err) {
-  return pt_stream_ids(&s->stream, first, count, s->id, err);
-}
-
 static int64_t parts_row(const struct in_parts *s, int64_t i) {
   return s->id[i] < 0 ? -1 : s->row[s->id[i]];
 }
@@ -153,10 +149,10 @@ static int64_t parts_row(const struct in_parts *s, int64_t i) {
 static int parts_labels(void *user, int64_t first, int64_t count, int32_t *label,
                         float *confidence, struct ptv3_error *err) {
   struct in_parts *s = user;
-  int status = parts_ids(s, first, count, err);
-  for (int64_t i = 0; i < count && !status; i++)
-    put_answer(&s->a, parts_row(s, i), i, label, confidence);
-  return status;
+  (void)err;
+  pt_stream_ids(&s->stream, first, count, s->id);
+  for (int64_t i = 0; i < count; i++) put_answer(&s->a, parts_row(s, i), i, label, confidence);
+  return PTV3_OK;
 }
 
 static int parts_points(void *user, int64_t first, int64_t count, double *coord, uint8_t *color,
@@ -178,10 +174,10 @@ static int parts_points(void *user, int64_t first, int64_t count, double *coord,
 static int parts_probabilities(void *user, int64_t first, int64_t count, float *p,
                                struct ptv3_error *err) {
   struct in_parts *s = user;
-  int status = parts_ids(s, first, count, err);
-  for (int64_t i = 0; i < count && !status; i++)
-    put_probabilities(&s->a, parts_row(s, i), i, p);
-  return status;
+  (void)err;
+  pt_stream_ids(&s->stream, first, count, s->id);
+  for (int64_t i = 0; i < count; i++) put_probabilities(&s->a, parts_row(s, i), i, p);
+  return PTV3_OK;
 }
 
 /* Rows of the cloud of voxels to rows of the network's input: another GridSample may have come

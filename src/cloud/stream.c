@@ -45,8 +45,7 @@ int pt_stream_open(struct pt_stream *s, struct pt_env *env, const char *path,
                           .path = path,
                           .opt = opt,
                           .pipeline = pipeline,
-                          .run = run > 0 ? run : choose_run(env),
-                          .temp = {.fd = -1}};
+                          .run = run > 0 ? run : choose_run(env)};
   int status = pt_pipeline_cut(pipeline, &s->cut, err);
   if (!status)
     status = pt_range_open(env, path, name, pt_load_columns(opt, name, NAMES), &s->range, err);
@@ -64,7 +63,8 @@ void pt_stream_close(struct pt_stream *s) {
   pt_range_close(s->range);
   pt_free(&s->env->mem, s->keep);
   pt_free(&s->env->mem, s->id);
-  pt_tempfile_close(&s->temp);
+  pt_spill_close(&s->ids);
+  pt_spill_close(&s->numbers);
   *s = (struct pt_stream){0};
 }
 
@@ -147,6 +147,17 @@ static int find_cells(struct pt_stream *s, const struct pt_channel *coord,
 
 /* ---- numbers of voxels ---- */
 
+/* Numbers first .. first + n - 1 of a file, which does not stay in memory. */
+static void put(struct pt_spill *to, int64_t first, const int32_t *from, int64_t n) {
+  memcpy(to->data + 4 * first, from, (size_t)(4 * n));
+  pt_spill_drop(to, 4 * first, 4 * n);
+}
+
+static void get(struct pt_spill *from, int64_t first, int32_t *to, int64_t n) {
+  memcpy(to, from->data + 4 * first, (size_t)(4 * n));
+  pt_spill_drop(from, 4 * first, 4 * n);
+}
+
 /* Numbers of the kept points, in front of id, to their rows; -1 to the others. */
 static void spread(const struct pt_stream *s, int64_t kept, int64_t rows, int32_t *id) {
   for (int64_t i = rows - 1; i >= 0; i--) id[i] = s->keep[i] ? id[--kept] : -1;
@@ -168,7 +179,8 @@ static int number_run(struct pt_stream *s, int64_t first, uint64_t *key,
   pt_cloud_free(&c);
   if (status) return status;
   spread(s, kept, rows, s->id);
-  return pt_tempfile_write(&s->temp, 4 * first, s->id, 4 * rows, err);
+  put(&s->ids, first, s->id, rows);
+  return PTV3_OK;
 }
 
 static int number_all(struct pt_stream *s, struct pt_voxel_set *set, struct ptv3_error *err) {
@@ -289,7 +301,7 @@ static int gather(struct pt_stream *s, const int32_t *row, int32_t *left, struct
   for (int64_t first = 0; first < s->rows && !status; first += s->run) {
     struct pt_cloud c;
     status = pt_progress(s->env, "gathering voxels", first, s->rows, err);
-    if (!status) status = pt_stream_ids(s, first, run_at(s, first), s->id, err);
+    if (!status) pt_stream_ids(s, first, run_at(s, first), s->id);
     int64_t n = status ? 0 : find_chosen(s, run_at(s, first), row, left, select);
     if (status || n == 0) continue;
     status = select_run(s, first, select, n, &c, err);
@@ -317,7 +329,9 @@ static int make_voxels(struct pt_stream *s, struct pt_draw *draw, struct pt_clou
   int status = number_all(s, &set, err);
   if (!status) status = choose(s, &set, draw, &row, &left, err);
   pt_voxel_set_free(&set);
-  if (!status) status = pt_tempfile_write(&s->temp, 4 * s->rows, row, 4 * s->voxels, err);
+  if (!status) status = pt_spill_open(&s->numbers, s->env->tmp, 4 * s->voxels, err);
+  for (int64_t i = 0; i < s->voxels && !status; i += s->run)
+    put(&s->numbers, i, row + i, pt_min(s->run, s->voxels - i));
   if (!status) status = gather(s, row, left, out, err);
   pt_free(mem, left);
   pt_free(mem, row);
@@ -336,7 +350,7 @@ int pt_stream_voxels(struct pt_stream *s, struct pt_draw *draw, struct pt_cloud 
   s->run = pt_min(s->run, s->rows);
   s->keep = pt_alloc(mem, s->run, 1, PT_MEM_CLOUD, err);
   s->id = s->keep ? pt_alloc(mem, s->run, sizeof *s->id, PT_MEM_CLOUD, err) : NULL;
-  status = s->id ? pt_tempfile_open(&s->temp, NULL, err) : pt_status(err);
+  status = s->id ? pt_spill_open(&s->ids, s->env->tmp, 4 * s->rows, err) : pt_status(err);
   if (!status) status = look(s, err);
   if (!status) status = make_voxels(s, draw, out, err);
   if (status) pt_cloud_free(out);
@@ -351,13 +365,11 @@ struct pt_pipeline pt_stream_rest(const struct pt_stream *s) {
 int pt_stream_numbers(struct pt_stream *s, int32_t **row, struct ptv3_error *err) {
   *row = pt_alloc(&s->env->mem, s->voxels, sizeof **row, PT_MEM_OUTPUT, err);
   if (!*row) return pt_status(err);
-  int status = pt_tempfile_read(&s->temp, 4 * s->rows, *row, 4 * s->voxels, err);
-  if (status) pt_free(&s->env->mem, *row);
-  if (status) *row = NULL;
-  return status;
+  for (int64_t i = 0; i < s->voxels; i += s->run)
+    get(&s->numbers, i, *row + i, pt_min(s->run, s->voxels - i));
+  return PTV3_OK;
 }
 
-int pt_stream_ids(struct pt_stream *s, int64_t first, int64_t count, int32_t *id,
-                  struct ptv3_error *err) {
-  return pt_tempfile_read(&s->temp, 4 * first, id, 4 * count, err);
+void pt_stream_ids(struct pt_stream *s, int64_t first, int64_t count, int32_t *id) {
+  get(&s->ids, first, id, count);
 }

@@ -19,7 +19,7 @@
 #include "load.h"
 #include "pipeline.h"
 #include "range.h"
-#include "tempfile.h"
+#include "spill.h"
 
 struct pt_stream {
   struct pt_env *env;
@@ -37,8 +37,8 @@ struct pt_stream {
   int32_t *id;   /* [run] scratch */
   struct pt_gridsample grid;
   int64_t max_count;
-  struct pt_tempfile temp; /* [rows] number of each row's voxel as they came, -1: set aside;
-                              then [voxels] the row of the cloud of each number */
+  struct pt_spill ids;     /* [rows] number of each row's voxel as they came, -1: set aside */
+  struct pt_spill numbers; /* [voxels] row of the cloud of each number */
 };
 
 enum { PT_STREAM_RUN = 1 << 18 };
@@ -67,8 +67,7 @@ struct pt_pipeline pt_stream_rest(const struct pt_stream *s);
 int pt_stream_numbers(struct pt_stream *s, int32_t **row, struct ptv3_error *err);
 
 /* The voxel number of rows first .. first + count - 1 of the input, -1: set aside. */
-int pt_stream_ids(struct pt_stream *s, int64_t first, int64_t count, int32_t *id,
-                  struct ptv3_error *err);
+void pt_stream_ids(struct pt_stream *s, int64_t first, int64_t count, int32_t *id);
 
 /* The same rows as a cloud as loaded, before any transform; at most a run. */
 int pt_stream_points(struct pt_stream *s, int64_t first, int64_t count, struct pt_cloud *c,
