@@ -61,6 +61,11 @@ double pt_step_work(const struct pt_step *s) {
       const struct pt_mlp *a = &s->a.mlp_grad.f;
       return 10 * (double)a->n * a->c * a->hidden;
     }
+    case PT_OP_pool_grad: {
+      const struct pt_pool_grad *a = &s->a.pool_grad;
+      return 6 * (double)a->n * a->in * a->c;
+    }
+    case PT_OP_up_grad:
     case PT_OP_batchnorm:
     case PT_OP_batchnorm_grad:
     case PT_OP_loss:

@@ -33,8 +33,10 @@
 #include "mlp.h"
 #include "mlp_grad.h"
 #include "pool.h"
+#include "pool_grad.h"
 #include "spill.h"
 #include "unpool.h"
+#include "up_grad.h"
 
 enum pt_op {
 #define KERNEL(op) PT_OP_##op,

@@ -928,6 +928,46 @@ static int32_t *match_pooled(struct refcase *c, const struct points *p) {
   return ours;
 }
 
+/* The backward pass of a BatchNorm w/<name>: g [n, ch], of its output in, of y out. */
+static void check_batchnorm_grad(struct refcase *c, const char *name, const float *y,
+                                 const float *stats, float *g, int64_t n, int ch) {
+  char text[60];
+  struct pt_batchnorm_grad a = {.n = n, .c = ch, .y = y, .stats = stats, .g = g};
+  a.gamma = ref_f32(c, NULL, "w/%sweight", name), a.beta = ref_f32(c, NULL, "w/%sbias", name);
+  a.dgamma = filled(c, ch, 0), a.dbeta = filled(c, ch, 0);
+  RUN(c, batchnorm_grad, &a);
+  snprintf(text, sizeof text, "grad/%sweight", name);
+  check_grad(c, text, a.dgamma);
+  snprintf(text, sizeof text, "grad/%sbias", name);
+  check_grad(c, text, a.dbeta);
+}
+
+/* The same as training computes it, forward and backward; a: the op of evaluation. */
+static void check_pooling_train(struct refcase *c, const struct points *p, struct pt_pool a,
+                                const int32_t *ours, const float *w) {
+  float *y = ref_alloc(c, a.m * a.c, 4), *stats = ref_alloc(c, 2 * a.c, 4);
+  float *back = ref_alloc(c, a.m * a.c, 4), *g = ref_alloc(c, a.m * a.c, 4);
+  const float *grad = ref_f32(c, NULL, "grad_out");
+  const size_t row = (size_t)a.c * 4;
+  a.raw = true, a.g = a.shift = NULL, a.out = y;
+  RUN(c, pool, &a);
+  const float *out = run_batchnorm(c, "w/norm.0.", y, a.m, a.c, stats);
+  for (int64_t i = 0; i < a.m; i++) {
+    memcpy(back + i * a.c, out + (int64_t)ours[i] * a.c, row);
+    memcpy(g + (int64_t)ours[i] * a.c, grad + i * a.c, row);
+  }
+  ref_compare(c, "y in training", back, ref_f64(c, NULL, "y"), a.m * a.c, "float32_error|y");
+  check_batchnorm_grad(c, "norm.0.", y, stats, g, a.m, a.c);
+  struct pt_pool_grad b = {.n = a.n, .m = a.m, .in = a.in, .c = a.c, .x = a.x, .g = g};
+  b.start = a.start, b.row = a.row, b.w = a.w, b.bias = a.bias;
+  b.wt = pack_back(c, w, a.in, a.c), b.dx = ref_alloc(c, a.n * a.in, 4);
+  b.dw = filled(c, (int64_t)a.in * a.c, 0), b.db = filled(c, a.c, 0);
+  RUN(c, pool_grad, &b);
+  check_grad(c, "grad_x", from_rows(c, p, b.dx, a.in));
+  check_grad(c, "grad/proj.weight", b.dw);
+  check_grad(c, "grad/proj.bias", b.db);
+}
+
 static void run_pooling(struct refcase *c) {
   const char *orders[PT_MAX_ORDERS];
   json_t *list = ref_meta(c, "orders");
@@ -975,6 +1015,7 @@ static void run_pooling(struct refcase *c) {
   }
   ref_check(c, !coord_bad, "%lld pooled coordinates differ", (long long)coord_bad);
   ref_compare(c, "y", back, ref_f64(c, NULL, "y"), m * out, "float32_error|y");
+  if (ref_has(c, "grad_out")) check_pooling_train(c, &p, a, ours, w);
   pt_structure_free(c->env, &p.s);
 }
 
@@ -995,6 +1036,91 @@ static struct pt_mat folded(struct refcase *c, const char *name, const float *x,
   return pack(c, w, in, out);
 }
 
+/* One branch of an unpooling in training: x W + b, its BatchNorm and GELU. */
+struct branch {
+  const char *name; /* "proj" */
+  int64_t n;
+  int in, out;
+  const float *x;
+  float *y, *stats;
+};
+
+static float *branch_forward(struct refcase *c, struct branch *b, const char *name,
+                             const float *x, int64_t n, const float *up,
+                             const int32_t *cluster) {
+  const struct pt_tensor *wt;
+  char text[60];
+  snprintf(text, sizeof text, "w/%s.0.weight", name);
+  wt = ref_tensor(c, text);
+  *b = (struct branch){name, n, (int)wt->shape[1], (int)wt->shape[0], x, NULL, NULL};
+  b->y = ref_alloc(c, n * b->out, 4), b->stats = ref_alloc(c, 2 * b->out, 4);
+  struct pt_unpool a = {.n = n, .in = b->in, .c = b->out, .x = x, .out = b->y, .raw = true};
+  a.w = pack(c, ref_f32(c, NULL, "w/%s.0.weight", name), b->in, b->out);
+  a.bias = ref_f32(c, NULL, "w/%s.0.bias", name);
+  RUN(c, unpool, &a);
+  snprintf(text, sizeof text, "w/%s.1.", name);
+  float *out = run_batchnorm(c, text, b->y, n, b->out, b->stats);
+  if (!up) return out;
+  struct pt_batchnorm s = {.n = n, .c = b->out, .y = b->y, .up = up, .cluster = cluster};
+  s.gamma = ref_f32(c, NULL, "w/%s.1.weight", name);
+  s.beta = ref_f32(c, NULL, "w/%s.1.bias", name);
+  s.eps = 1e-3f, s.stats = b->stats, s.out = out;
+  RUN(c, batchnorm, &s);
+  return out;
+}
+
+/* g: gradient of the branch's output; returns that of x. */
+static float *branch_backward(struct refcase *c, const struct branch *b, float *g) {
+  char text[60];
+  snprintf(text, sizeof text, "%s.1.", b->name);
+  check_batchnorm_grad(c, text, b->y, b->stats, g, b->n, b->out);
+  struct pt_linear_grad a = {.n = b->n, .in = b->in, .c = b->out, .x = b->x, .g = g};
+  a.wt = pack_back(c, ref_f32(c, NULL, "w/%s.0.weight", b->name), b->in, b->out);
+  a.dx = ref_alloc(c, b->n * b->in, 4);
+  a.dw = filled(c, (int64_t)b->in * b->out, 0), a.db = filled(c, b->out, 0);
+  RUN(c, linear_grad, &a);
+  snprintf(text, sizeof text, "grad/%s.0.weight", b->name);
+  check_grad(c, text, a.dw);
+  snprintf(text, sizeof text, "grad/%s.0.bias", b->name);
+  check_grad(c, text, a.db);
+  return a.dx;
+}
+
+/* Rows of x [n, ch] by place: y[i] = x[place[i]], or back again. */
+static float *by_place(struct refcase *c, const float *x, int64_t n, int ch,
+                       const int32_t *place, bool back) {
+  float *y = ref_alloc(c, n * ch, 4);
+  for (int64_t i = 0; i < n; i++)
+    memcpy(y + (back ? place[i] : i) * ch, x + (back ? i : place[i]) * ch, (size_t)ch * 4);
+  return y;
+}
+
+/* As training computes it. Rows are put in the order of their clusters, as ours lie. */
+static void check_unpooling_train(struct refcase *c, const float *skip, int64_t n,
+                                  const float *coarse, int64_t m, const int32_t *cluster) {
+  int32_t *place = ref_alloc(c, n, 4), *sorted = ref_alloc(c, n, 4);
+  int32_t *start = ref_alloc(c, m + 1, 4), at = 0;
+  for (int32_t s = 0; s < m; s++) {
+    start[s] = at;
+    for (int32_t r = 0; r < n; r++)
+      if (cluster[r] == s) sorted[at] = s, place[at++] = r;
+  }
+  start[m] = at;
+  struct branch up, own;
+  const int in = (int)ref_tensor(c, "x_skip")->shape[1];
+  const float *x_up = branch_forward(c, &up, "proj", coarse, m, NULL, NULL);
+  const float *x = by_place(c, skip, n, in, place, false);
+  const float *y = branch_forward(c, &own, "proj_skip", x, n, x_up, sorted);
+  ref_compare(c, "y in training", by_place(c, y, n, own.out, place, true),
+              ref_f64(c, NULL, "y"), n * own.out, "float32_error|y");
+  float *g = by_place(c, ref_f32(c, NULL, "grad_out"), n, own.out, place, false);
+  struct pt_up_grad a = {.n = n, .m = m, .c = own.out, .g = g, .start = start};
+  float *g_up = a.dx = ref_alloc(c, m * own.out, 4);
+  RUN(c, up_grad, &a);
+  check_grad(c, "grad_x_coarse", branch_backward(c, &up, g_up));
+  check_grad(c, "grad_x_skip", by_place(c, branch_backward(c, &own, g), n, in, place, true));
+}
+
 static void run_unpooling(struct refcase *c) {
   const struct pt_tensor *ts = ref_tensor(c, "x_skip"), *tc = ref_tensor(c, "x_coarse");
   float *skip = ref_f32(c, NULL, "x_skip"), *coarse = ref_f32(c, NULL, "x_coarse"), *b;
@@ -1007,6 +1133,8 @@ static void run_unpooling(struct refcase *c) {
               ref_f64(c, NULL, "y"), n, "float32_error|y");
   ref_compare(c, "sparse_conv_feat", run_unpool(c, skip, ts->shape[0], w, b, NULL, NULL),
               ref_f64(c, NULL, "sparse_conv_feat"), n, "float32_error|y");
+  if (ref_has(c, "grad_out"))
+    check_unpooling_train(c, skip, ts->shape[0], coarse, tc->shape[0], cluster);
 }
 
 /* ---- curves ---- */
