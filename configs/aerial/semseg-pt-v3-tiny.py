@@ -5,7 +5,8 @@
 #
 # What the network is given holds for any LAS file:
 #   displacement  where in its voxel a point lies, 3 numbers
-#   height        metres above the lowest points within about 30 m
+#   height        metres above the lowest points within some 12 m: follows slopes
+#   height_wide   the same within some 50 m: reaches the ground beside large roofs
 # Not: intensity, whose scale differs from sensor to sensor (67 to 2,700 in one of these files, 12,276
 # to 56,338 in another); colour and echoes, which many files lack; height above sea level or above the
 # lowest point of a tile, which mean nothing on the next tile.
@@ -43,7 +44,10 @@ val_scenes = ["ign_77060_627755", "ign_77060_627760", "ign_bat"]
 # Left out: odm_brighton_small. Photogrammetry sees one surface, and its ground holds trees.
 
 grid_size = 0.5  # metres
-height = dict(type="HeightAboveLowest", cell=20.0, quantile=0.02, limit=50.0, scale=0.1)
+height = dict(type="HeightAboveLowest", cell=8.0, quantile=0.02, limit=50.0, scale=0.1)
+height_wide = dict(
+    type="HeightAboveLowest", cell=32.0, quantile=0.02, limit=50.0, scale=0.1, key="height_wide"
+)
 
 # ---- training ----
 seed = 0
@@ -76,7 +80,7 @@ model = dict(
     backbone_out_channels=32,
     backbone=dict(
         type="PT-v3m1",
-        in_channels=4,
+        in_channels=5,
         order=("z", "z-trans", "hilbert", "hilbert-trans"),
         stride=(2, 2, 2),
         enc_depths=(1, 1, 2, 1),
@@ -129,6 +133,7 @@ data = dict(
             dict(type="RandomFlip", p=0.5),
             dict(type="RandomJitter", sigma=0.02, clip=0.1),
             height,
+            height_wide,
             dict(
                 type="GridSample",
                 grid_size=grid_size,
@@ -142,7 +147,7 @@ data = dict(
             dict(
                 type="Collect",
                 keys=("coord", "grid_coord", "segment"),
-                feat_keys=("displacement", "height"),
+                feat_keys=("displacement", "height", "height_wide"),
             ),
         ],
         test_mode=False,
@@ -157,6 +162,7 @@ data = dict(
             dict(type="CenterShift", apply_z=True),
             dict(type="Copy", keys_dict={"segment": "origin_segment"}),
             height,
+            height_wide,
             dict(
                 type="GridSample",
                 grid_size=grid_size,
@@ -170,7 +176,7 @@ data = dict(
             dict(
                 type="Collect",
                 keys=("coord", "grid_coord", "segment", "origin_segment", "inverse"),
-                feat_keys=("displacement", "height"),
+                feat_keys=("displacement", "height", "height_wide"),
             ),
         ],
         test_mode=False,

@@ -52,9 +52,12 @@ void pt_pipeline_free(struct pt_pipeline *p) {
   memset(p, 0, sizeof *p);
 }
 
-static bool has_step(const struct pt_pipeline *p, const struct pt_transform_type *type) {
+/* Whether it is a height that a HeightAboveLowest makes. */
+static bool is_height(const struct pt_pipeline *p, const char *key) {
   for (int64_t i = 0; i < p->count; i++)
-    if (p->step[i].type == type) return true;
+    if (p->step[i].type == &pt_transform_HeightAboveLowest &&
+        !strcmp(p->step[i].u.height.key, key))
+      return true;
   return false;
 }
 
@@ -64,7 +67,7 @@ static bool made_here(const struct pt_pipeline *p, const char *key) {
                                      "min_coord", "inverse",    "index"};
   for (size_t i = 0; i < sizeof made / sizeof *made; i++)
     if (!strcmp(key, made[i])) return true;
-  return !strcmp(key, "height") && has_step(p, &pt_transform_HeightAboveLowest);
+  return is_height(p, key);
 }
 
 static int add_need(const struct pt_pipeline *p, const char **name, int n, int max,
@@ -95,24 +98,23 @@ static struct pt_transform *last_grid(const struct pt_pipeline *p) {
 }
 
 /* Channels of a feature, 0: not known before a cloud is there. */
-static int width_of(const char *key) {
+static int width_of(const struct pt_pipeline *p, const char *key) {
   static const struct {
     const char *key;
     int width;
-  } known[] = {{"coord", 3},      {"color", 3},    {"normal", 3},
-               {"grid_coord", 3}, {"strength", 1}, {"height", 1}};
+  } known[] = {{"coord", 3}, {"color", 3}, {"normal", 3}, {"grid_coord", 3}, {"strength", 1}};
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if (!strcmp(key, known[i].key)) return known[i].width;
-  return 0;
+  return is_height(p, key);
 }
 
-static int check_collect(const struct pt_transform *t, int in_channels,
-                         struct ptv3_error *err) {
+static int check_collect(const struct pt_pipeline *p, const struct pt_transform *t,
+                         int in_channels, struct ptv3_error *err) {
   const struct pt_keys *feat = &t->u.collect.feat;
   int width = 0;
   for (int k = 0; k < feat->n; k++) {
-    if (!width_of(feat->key[k])) return PTV3_OK;
-    width += width_of(feat->key[k]);
+    if (!width_of(p, feat->key[k])) return PTV3_OK;
+    width += width_of(p, feat->key[k]);
   }
   if (!width || width == in_channels) return PTV3_OK;
   return pt_fail_pos(err, PTV3_CONFIG, &t->at,
@@ -125,7 +127,7 @@ int pt_pipeline_check_width(const struct pt_pipeline *p, int in_channels,
                             struct ptv3_error *err) {
   for (int64_t i = 0; i < p->count; i++)
     if (p->step[i].type == &pt_transform_Collect) {
-      int st = check_collect(&p->step[i], in_channels, err);
+      int st = check_collect(p, &p->step[i], in_channels, err);
       if (st) return st;
     }
   return PTV3_OK;

@@ -71,6 +71,7 @@ struct pt_transform {
     } elastic;
     struct {
       double cell, quantile, limit, scale; /* transform_height.c */
+      const char *key;
     } height;
   } u;
 };

@@ -2,13 +2,15 @@
  * An addition of this project, for scans from the air: heights above sea level, or above the
  * lowest point of a tile, mean nothing on another tile.
  *
- *   dict(type="HeightAboveLowest", cell=20.0, quantile=0.02, limit=50.0, scale=1.0)
+ *   dict(type="HeightAboveLowest", cell=20.0, quantile=0.02, limit=50.0, scale=1.0,
+ * key="height")
  *
  * The plan is cut into squares of `cell` metres. A square's own low is the z that a share
  * `quantile` of its points lies below (so that a few echoes below the ground do not count), its
  * low the least of its own and its eight neighbours'. Between the centres of squares lows are
- * interpolated linearly. The channel "height" [n, 1] is z less that, kept within -limit ..
- * limit metres, times scale. */
+ * interpolated linearly. The channel `key` [n, 1] is z less that, kept within -limit .. limit
+ * metres, times scale. Small squares follow slopes, large ones reach the ground beside large
+ * roofs: use it twice, with keys "height" and "height_wide", where both occur. */
 #include <math.h>
 #include <string.h>
 
@@ -28,7 +30,11 @@ static int height_parse(struct pt_transform *t, const struct pt_value *d,
   if (!st) st = pt_get_double(d, "quantile", 0.02, &t->u.height.quantile, err);
   if (!st) st = pt_get_double(d, "limit", 50, &t->u.height.limit, err);
   if (!st) st = pt_get_double(d, "scale", 1, &t->u.height.scale, err);
+  if (!st) st = pt_get_str(d, "key", "height", &t->u.height.key, err);
   if (st) return st;
+  if (strncmp(t->u.height.key, "height", 6) || strlen(t->u.height.key) > 31)
+    return pt_fail_value(err, pt_get(d, "key"),
+                         "must begin with 'height' and have at most 31 letters");
   if (!(t->u.height.cell > 0) || !isfinite(t->u.height.cell))
     return pt_fail_value(err, pt_get(d, "cell"), "must be a positive number of metres");
   if (!(t->u.height.quantile >= 0 && t->u.height.quantile <= 1))
@@ -145,7 +151,7 @@ static int height_apply(const struct pt_transform *t, struct pt_apply *a,
   if (!coord) return pt_status(err);
   int st = make_plan(&p, coord, c->mem, err);
   if (!st) st = find_own(&p, a, coord, t->u.height.quantile, err);
-  struct pt_channel *out = st ? NULL : pt_cloud_add(c, "height", PT_F32, 1, err);
+  struct pt_channel *out = st ? NULL : pt_cloud_add(c, t->u.height.key, PT_F32, 1, err);
   if (!st && !out) st = pt_status(err);
   if (!st) {
     find_low(&p);

@@ -607,10 +607,35 @@ static void height(void **state) {
   for (int i = 0; i < POINTS; i++) near(h[i], 0, 1e-6);
 }
 
+/* Two of them beside each other; neither has to come with the cloud. */
+static void heights(void **state) {
+  (void)state;
+  struct bench b;
+  struct pt_cloud c;
+  const char *need[8];
+  set(&b,
+      "dict(type='HeightAboveLowest', cell=1, quantile=0), "
+      "dict(type='HeightAboveLowest', cell=9, quantile=0, key='height_wide', scale=2), "
+      "dict(type='GridSample', grid_size=0.01, return_grid_coord=True), "
+      "dict(type='Collect', keys=('coord', 'grid_coord'), "
+      "     feat_keys=('height', 'height_wide', 'color', 'height_else'))",
+      N);
+  assert_int_equal(pt_pipeline_needs(&b.p, need, 8), 2);
+  assert_string_equal(need[0], "color");
+  assert_string_equal(need[1], "height_else");
+  b.p.count = 3;
+  apply(&b, 0, &c);
+  for (int64_t i = 0; i < c.n; i++)
+    assert_true(at(&c, "height_wide", i, 0) >= 2 * at(&c, "height", i, 0) - 1e-5);
+  pt_cloud_free(&c);
+  done(&b);
+}
+
 static void height_refused(void **state) {
   (void)state;
-  static const char *const wrong[] = {"cell=0", "quantile=2", "limit=0", "cell=1e-9"};
-  for (int i = 0; i < 4; i++) {
+  static const char *const wrong[] = {"cell=0", "quantile=2", "limit=0", "key='coord'",
+                                      "cell=1e-9"};
+  for (int i = 0; i < 5; i++) {
     struct bench b;
     struct ptv3_error err;
     char text[200];
@@ -623,7 +648,7 @@ static void height_refused(void **state) {
         pt_config_parse(&b.env, text, (int64_t)strlen(text), "t", NULL, 0, &b.config, &err), 0);
     int st = pt_pipeline_parse(&b.p, &b.env.mem, pt_get(b.config.root, "T"), &err);
     if (!st) st = pt_pipeline_apply(&b.p, &b.env, &b.before, &d, false, &err);
-    assert_int_equal(st, i < 3 ? PTV3_CONFIG : PTV3_DATA);
+    assert_int_equal(st, i < 4 ? PTV3_CONFIG : PTV3_DATA);
     done(&b);
   }
   for (int64_t k = 1;; k++) { /* every allocation fails once */
@@ -641,13 +666,14 @@ static void height_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(rotations),   cmocka_unit_test(target_angles),
-      cmocka_unit_test(scales),      cmocka_unit_test(flips),
-      cmocka_unit_test(shifts),      cmocka_unit_test(jitters),
-      cmocka_unit_test(dropout),     cmocka_unit_test(shuffle),
-      cmocka_unit_test(crops),       cmocka_unit_test(grid),
-      cmocka_unit_test(contrast),    cmocka_unit_test(translation),
-      cmocka_unit_test(color_noise), cmocka_unit_test(elastic),
-      cmocka_unit_test(height),      cmocka_unit_test(height_refused)};
+      cmocka_unit_test(rotations),     cmocka_unit_test(target_angles),
+      cmocka_unit_test(scales),        cmocka_unit_test(flips),
+      cmocka_unit_test(shifts),        cmocka_unit_test(jitters),
+      cmocka_unit_test(dropout),       cmocka_unit_test(shuffle),
+      cmocka_unit_test(crops),         cmocka_unit_test(grid),
+      cmocka_unit_test(contrast),      cmocka_unit_test(translation),
+      cmocka_unit_test(color_noise),   cmocka_unit_test(elastic),
+      cmocka_unit_test(height),        cmocka_unit_test(heights),
+      cmocka_unit_test(height_refused)};
   return cmocka_run_group_tests_name("augment", tests, NULL, NULL);
 }
