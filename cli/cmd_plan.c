@@ -34,19 +34,17 @@ static int make_plan(struct session *s, const struct request *q, struct ptv3_con
                      const char *path, int precision, double grid, struct planned *p) {
   struct ptv3_model_options how = {.precision = (enum ptv3_precision)precision,
                                    .grid_size = grid};
-  struct ptv3_cloud *cloud = NULL;
   *p = (struct planned){0};
   int failed = ptv3_model_create(s->ctx, config, NULL, &how, &p->model, &s->err);
   if (!failed && path) {
     struct ptv3_cloud_options options = cloud_options(&q->cloud);
-    options.model = p->model;
     options.estimate_normals = q->estimate_normals;
     options.fill = q->fill.item;
     options.fill_count = q->fill.count;
-    failed = ptv3_cloud_load(s->ctx, path, &options, &cloud, &s->err);
+    failed = ptv3_plan_file(p->model, path, &options, &p->plan, &s->err);
+  } else if (!failed) {
+    failed = ptv3_plan_create(p->model, NULL, q->voxels, &p->plan, &s->err);
   }
-  if (!failed) failed = ptv3_plan_create(p->model, cloud, q->voxels, &p->plan, &s->err);
-  ptv3_cloud_free(cloud);
   if (failed) {
     close_plan(p);
     return session_fail(s);
@@ -148,11 +146,13 @@ static void print_rungs(const struct ptv3_plan_info *i) {
 static void print_verdict(const struct ptv3_plan_info *i) {
   char budget[24], least[24], time[24], disk[24], window[24];
   if (!i->fits) {
-    printf("does not fit the budget of %s; the least that would do is %s\n",
-           term_bytes(i->budget, budget), term_bytes(i->least, least));
+    printf("does not fit the budget of %s%s; the least that would do is %s\n",
+           term_bytes(i->budget, budget), i->in_parts ? ", the file read in parts" : "",
+           term_bytes(i->least, least));
     return;
   }
   printf("fits the budget of %s", term_bytes(i->budget, budget));
+  if (i->in_parts) printf(" with the file read in parts");
   if (i->tile) printf(" with tiles of %d rows", i->tile);
   if (i->spilled)
     printf(" with %d tensors in a temporary file of %s, %s of it in memory at a time,",
@@ -170,8 +170,11 @@ static void print_json(const char *name, const struct ptv3_plan_info *i) {
       printf("\\u%04x", (unsigned)*c);
     else
       putchar(*c);
-  printf("\", \"estimated\": %s, \"voxels\": %lld, \"grid_size\": %.9g,\n \"rows\": [",
-         i->estimated ? "true" : "false", (long long)i->voxels, i->grid_size);
+  printf(
+      "\", \"estimated\": %s, \"in_parts\": %s, \"voxels\": %lld, \"grid_size\": %.9g,\n "
+      "\"rows\": [",
+      i->estimated ? "true" : "false", i->in_parts ? "true" : "false", (long long)i->voxels,
+      i->grid_size);
   for (int l = 0; l < i->stages; l++) printf("%s%lld", l ? ", " : "", (long long)i->rows[l]);
   printf("],\n \"bytes\": {");
   for (int p = 0; p < i->parts; p++)

@@ -324,6 +324,7 @@ struct ptv3_plan_rung {
 /* What a prediction would take. */
 struct ptv3_plan_info {
   bool estimated; /* rows are a guess: no cloud was given */
+  bool in_parts;  /* of a file: it would be read in parts, see ptv3_predict_file */
   int64_t voxels;
   double grid_size; /* metres */
   int stages;
@@ -335,7 +336,8 @@ struct ptv3_plan_info {
   int64_t before;                    /* the peak of loading and transforms, weights included */
   int64_t total;                     /* the peak of the whole */
   int64_t budget;                    /* the context's */
-  int64_t least;                     /* the smallest budget that would do */
+  int64_t least;                     /* the smallest budget that would do, the points in
+                                        memory, or read in parts, as here */
   bool fits;
   int tile; /* rows a tile, 0: each operation's own choice */
   int threads;
@@ -357,6 +359,11 @@ struct ptv3_plan;
  * answer here, not an error (though loading may fail by it). */
 PTV3_API int ptv3_plan_create(struct ptv3_model *model, const struct ptv3_cloud *cloud,
                               int64_t voxels, struct ptv3_plan **out, struct ptv3_error *err);
+
+/* The same for ptv3_predict_file; options NULL: defaults. */
+PTV3_API int ptv3_plan_file(struct ptv3_model *model, const char *path,
+                            const struct ptv3_cloud_options *options, struct ptv3_plan **out,
+                            struct ptv3_error *err);
 PTV3_API void ptv3_plan_free(struct ptv3_plan *plan);
 
 /* The pointers live as long as the plan. */

@@ -2,11 +2,12 @@
 #include "cloud_api.h"
 #include "model_api.h"
 #include "predict.h"
+#include "predict_file.h"
 
 struct ptv3_plan {
   struct ptv3_context *ctx;
   struct pt_need need;
-  bool estimated;
+  bool estimated, in_parts;
   double grid_size, seconds;
   int64_t budget;
   struct ptv3_plan_part part[PT_MEM_COUNT];
@@ -46,14 +47,64 @@ static int copy_out(struct ptv3_plan *p, struct ptv3_error *err) {
   return PTV3_OK;
 }
 
-int ptv3_plan_create(struct ptv3_model *model, const struct ptv3_cloud *cloud, int64_t voxels,
-                     struct ptv3_plan **out, struct ptv3_error *err) {
-  if (out) *out = NULL;
-  if (!model || !out) return pt_api_null("ptv3_plan_create", !model ? "model" : "out", err);
-  if (!cloud && (voxels < 1 || voxels >= INT32_MAX))
-    return pt_fail(err, PTV3_INVALID,
-                   "ptv3_plan_create: %lld voxels; 1 to 2^31 - 2 are possible",
-                   (long long)voxels);
+/* ---- of a file ---- */
+
+static int in_memory(struct ptv3_model *m, const char *path, const struct ptv3_cloud_options *o,
+                     struct ptv3_plan *p, struct ptv3_error *err) {
+  struct ptv3_cloud *cloud;
+  int status = ptv3_cloud_load(m->ctx, path, o, &cloud, err);
+  if (status) return status;
+  status = of_cloud(m, cloud, p, err);
+  ptv3_cloud_free(cloud);
+  return status;
+}
+
+static int in_parts(struct ptv3_model *m, const char *path, const struct pt_cloud_file *f,
+                    struct ptv3_plan *p, struct ptv3_error *err) {
+  struct pt_env *env = &m->ctx->env;
+  struct pt_stream stream;
+  struct pt_cloud voxels = {0};
+  struct pt_answers none;
+  int status = pt_stream_open(&stream, env, path, &f->load, &m->pipeline, 0, err);
+  if (status) return status;
+  pt_need_free(&p->need);
+  p->need.mem = &env->mem;
+  env->mem.peak = env->mem.used; /* what was tried in vain counts for nothing */
+  const struct pt_predict how = {.pipeline = &m->pipeline, .need = &p->need};
+  status = pt_parts_predict(m, &stream, &how, false, &voxels, &none, err);
+  p->in_parts = true;
+  pt_answers_free(&none);
+  pt_cloud_free(&voxels);
+  pt_stream_close(&stream);
+  return status;
+}
+
+/* As pt_predict_file chooses. */
+static int of_file(struct ptv3_model *m, const char *path, const struct ptv3_cloud_options *o,
+                   struct ptv3_plan *p, struct ptv3_error *err) {
+  struct pt_cloud_file f;
+  struct pt_parts_choice c;
+  int status = pt_cloud_file_begin(&f, &m->ctx->env, path, o, err);
+  if (status) return status;
+  bool parts = pt_parts_decide(&c, m, path, &f);
+  if (!parts) {
+    status = in_memory(m, path, o, p, err);
+    parts = status == PTV3_BUDGET || (!status && !p->need.fits);
+  }
+  if (parts && c.possible)
+    status = in_parts(m, path, &f, p, err);
+  else if (status == PTV3_BUDGET)
+    status = pt_parts_refuse(&c, err);
+  pt_cloud_file_end(&f);
+  return status;
+}
+
+/* ---- the calls ---- */
+
+/* One of cloud and path, or neither. */
+static int create(struct ptv3_model *model, const struct ptv3_cloud *cloud, const char *path,
+                  const struct ptv3_cloud_options *options, int64_t voxels,
+                  struct ptv3_plan **out, struct ptv3_error *err) {
   struct ptv3_error inner = {0};
   struct pt_env *env = &model->ctx->env;
   struct ptv3_plan *p = pt_zalloc(&env->mem, 1, sizeof *p, PT_MEM_OTHER, &inner);
@@ -61,12 +112,13 @@ int ptv3_plan_create(struct ptv3_model *model, const struct ptv3_cloud *cloud, i
   if (p) {
     p->ctx = model->ctx;
     p->need.mem = &env->mem;
-    p->estimated = !cloud;
+    p->estimated = !cloud && !path;
     p->grid_size = pt_pipeline_grid_size(&model->pipeline);
     p->budget = env->mem.limit;
-    status = cloud ? of_cloud(model, cloud, p, &inner)
-                   : pt_need_estimate(env, &model->net.cfg, &model->net.w, model->net.kernels,
-                                      voxels, false, &p->need, &inner);
+    status = cloud  ? of_cloud(model, cloud, p, &inner)
+             : path ? of_file(model, path, options, p, &inner)
+                    : pt_need_estimate(env, &model->net.cfg, &model->net.w, model->net.kernels,
+                                       voxels, false, &p->need, &inner);
     p->seconds = pt_need_seconds(&p->need, model->net.kernels, model->net.cfg.type);
   }
   if (!status) status = copy_out(p, &inner);
@@ -77,6 +129,28 @@ int ptv3_plan_create(struct ptv3_model *model, const struct ptv3_cloud *cloud, i
   }
   *out = p;
   return PTV3_OK;
+}
+
+int ptv3_plan_create(struct ptv3_model *model, const struct ptv3_cloud *cloud, int64_t voxels,
+                     struct ptv3_plan **out, struct ptv3_error *err) {
+  if (out) *out = NULL;
+  if (!model || !out) return pt_api_null("ptv3_plan_create", !model ? "model" : "out", err);
+  if (!cloud && (voxels < 1 || voxels >= INT32_MAX))
+    return pt_fail(err, PTV3_INVALID,
+                   "ptv3_plan_create: %lld voxels; 1 to 2^31 - 2 are possible",
+                   (long long)voxels);
+  return create(model, cloud, NULL, NULL, voxels, out, err);
+}
+
+int ptv3_plan_file(struct ptv3_model *model, const char *path,
+                   const struct ptv3_cloud_options *options, struct ptv3_plan **out,
+                   struct ptv3_error *err) {
+  if (out) *out = NULL;
+  if (!model || !path || !out)
+    return pt_api_null("ptv3_plan_file", !model ? "model" : !path ? "path" : "out", err);
+  struct ptv3_cloud_options o = options ? *options : (struct ptv3_cloud_options){0};
+  o.model = model;
+  return create(model, NULL, path, &o, 0, out, err);
 }
 
 void ptv3_plan_free(struct ptv3_plan *plan) {
@@ -90,6 +164,7 @@ void ptv3_plan_free(struct ptv3_plan *plan) {
 void ptv3_plan_get_info(const struct ptv3_plan *plan, struct ptv3_plan_info *info) {
   const struct pt_need *n = &plan->need;
   *info = (struct ptv3_plan_info){.estimated = plan->estimated,
+                                  .in_parts = plan->in_parts,
                                   .voxels = n->rows[0],
                                   .grid_size = plan->grid_size,
                                   .stages = n->stages,

@@ -15,9 +15,15 @@ check "JSON has steps" prints '"op": "attention"'
 total=$(sed -n 's/.*"total": \([0-9]*\).*/\1/p' "$out")
 least=$(sed -n 's/.*"least": \([0-9]*\).*/\1/p' "$out")
 
-# The least that the plan names is the least.
+# The least that the plan names is the least with all points in memory.
+run plan demo/demo.py $cloud --memory $((least * 9 / 10)) --json
+check "less than the least fits with the file read in parts" is 0
+check "which is told" prints '"in_parts": true'
+least_parts=$(sed -n 's/.*"least": \([0-9]*\).*/\1/p' "$out")
 run plan demo/demo.py $cloud --memory $((least * 9 / 10))
-check "less than the least does not fit" is 3
+check "in words too" prints "with the file read in parts"
+run plan demo/demo.py $cloud --memory $((least_parts * 9 / 10))
+check "less than that least does not fit" is 3
 check "the least is named" prints "the least that would do"
 run plan demo/demo.py $cloud --memory "$total"
 check "the peak fits" is 0
