@@ -204,7 +204,8 @@ static void keep_info(void *user, const char *message) {
 }
 
 struct limited {
-  double wall, cpu; /* the median run by wall clock */
+  double wall; /* of the median run, or the best */
+  double cpu;  /* the least: other programs only add to it */
   struct memory memory;
   int status;
   struct ptv3_error err;
@@ -212,7 +213,7 @@ struct limited {
 
 /* reps runs within `more` bytes beside what is in use; 0: no limit. */
 static struct limited run_limited(struct pt_env *env, const struct pt_model *m,
-                                  const struct input *in, int reps, int64_t more) {
+                                  const struct input *in, int reps, bool best, int64_t more) {
   struct limited r = {.status = PTV3_OK};
   struct run run[MOST_RUNS] = {{0}};
   const int64_t offset[2] = {0, in->n};
@@ -231,7 +232,8 @@ static struct limited run_limited(struct pt_env *env, const struct pt_model *m,
   env->mem.limit = INT64_MAX;
   memory_end(&env->mem, &r.memory);
   qsort(run, (size_t)reps, sizeof *run, by_wall);
-  r.wall = run[(reps - 1) / 2].wall, r.cpu = run[(reps - 1) / 2].cpu;
+  r.wall = run[best ? 0 : (reps - 1) / 2].wall, r.cpu = run[0].cpu;
+  for (int i = 1; i < reps; i++) r.cpu = fmin(r.cpu, run[i].cpu);
   return r;
 }
 
@@ -239,8 +241,8 @@ static struct limited run_limited(struct pt_env *env, const struct pt_model *m,
 static void bench_budgets(struct pt_env *env, const struct pt_model *m, const struct options *o,
                           struct input in, json_t *list) {
   const int reps = o->reps ? o->reps : 3;
-  run_limited(env, m, &in, 1, 0);
-  struct limited plain = run_limited(env, m, &in, reps, 0);
+  run_limited(env, m, &in, 1, false, 0);
+  struct limited plain = run_limited(env, m, &in, reps, o->best, 0);
   if (plain.status) die(&plain.err);
   printf(
       "\n%s, %lld voxels; without a limit %.1f MB beside weights and input, %.3f s, cpu %.3f "
@@ -248,7 +250,7 @@ static void bench_budgets(struct pt_env *env, const struct pt_model *m, const st
       in.name, (long long)in.n, 1e-6 * (double)plain.memory.peak, plain.wall, plain.cpu);
   for (int i = 0; i < o->share_count; i++) {
     int64_t more = plain.memory.peak * o->share[i] / 100;
-    struct limited r = run_limited(env, m, &in, reps, more);
+    struct limited r = run_limited(env, m, &in, reps, o->best, more);
     json_t *j = json_pack("{s:s,s:I,s:i,s:I,s:b,s:s}", "input", in.name, "voxels",
                           (json_int_t)in.n, "percent", o->share[i], "budget", (json_int_t)more,
                           "done", !r.status, "chosen", r.status ? r.err.message : chosen);

@@ -100,7 +100,7 @@ static void count_step(struct counts *c, const struct pt_step *s) {
       exps = (double)s->a.unpool.n * s->a.unpool.c;
       break;
     case PT_OP_head: flop = 2.0 * (double)s->a.head.n * s->a.head.w.k * s->a.head.w.n; break;
-    case PT_OPS: break;
+    default: break; /* the others are of training */
   }
   c->flop[s->op] += flop;
   c->exps[s->op] += exps;

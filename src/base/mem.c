@@ -1,9 +1,13 @@
 /* mem.c - see mem.h. Each block carries a 64-byte head with its size and category. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* MAP_ANONYMOUS */
+#endif
 #include "mem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "size.h"
 
@@ -94,6 +98,33 @@ void pt_mem_give_back(struct pt_mem *m, int64_t bytes, enum pt_memcat cat) {
   give(m, NULL, (int)cat, bytes);
 }
 
+/* Large blocks come from the system and go back to it at once: kept by malloc for later, they
+ * would make the process larger than the budget says. Sanitizers want to see them. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define OWN_MAPPING INT64_MAX
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define OWN_MAPPING INT64_MAX
+#endif
+#endif
+#ifndef OWN_MAPPING
+#define OWN_MAPPING (INT64_C(1) << 18)
+#endif
+
+static void *block_new(int64_t bytes) {
+  if (bytes < OWN_MAPPING) return aligned_alloc(ALIGN, (size_t)bytes);
+  void *p =
+      mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return p == MAP_FAILED ? NULL : p;
+}
+
+static void block_free(struct head *h) {
+  if (h->bytes < OWN_MAPPING)
+    free(h);
+  else
+    munmap(h, (size_t)h->bytes);
+}
+
 static struct head *head_of(void *p) { return (struct head *)((char *)p - ALIGN); }
 
 void *pt_alloc(struct pt_mem *m, int64_t count, int64_t size, enum pt_memcat cat,
@@ -112,7 +143,7 @@ void *pt_alloc(struct pt_mem *m, int64_t count, int64_t size, enum pt_memcat cat
     return NULL;
   }
   if (take(m, (int)cat, bytes, err)) return NULL;
-  struct head *h = aligned_alloc(ALIGN, (size_t)bytes);
+  struct head *h = block_new(bytes);
   if (!h) {
     give(m, NULL, (int)cat, bytes);
     pt_fail(err, PTV3_NO_MEMORY, "the system has no memory for %s of %s",
@@ -136,7 +167,7 @@ void pt_free(struct pt_mem *m, void *p) {
   if (h->magic != MAGIC) abort(); /* a stray pointer: memory is already corrupt */
   h->magic = 0;
   give(m, NULL, h->cat, h->bytes);
-  free(h);
+  block_free(h);
 }
 
 void *pt_resize(struct pt_mem *m, void *p, int64_t count, int64_t size, enum pt_memcat cat,

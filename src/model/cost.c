@@ -90,7 +90,7 @@ double pt_kernels_rate(const struct pt_kernels *kernels, enum pt_dtype type) {
 
 double pt_tile_slowdown(int tile) {
   if (tile <= 0 || tile > 128) return 1;
-  return tile > 64 ? 1.05 : tile > 32 ? 1.12 : tile > 16 ? 1.3 : 1.7;
+  return tile > 64 ? 1.02 : tile > 32 ? 1.04 : tile > 16 ? 1.08 : 1.1;
 }
 
 double pt_plan_traffic(const struct pt_plan *p) {

@@ -138,8 +138,8 @@ static int open_ladder(struct ladder *l, struct pt_env *env, struct pt_plan *p, 
 static int tile_at(const struct ladder *l, int i) { return i ? tile_of[i] : l->tile; }
 
 /* The plan as it is placed, with tile number i, so many threads and bytes of window at most.
- * Parts of few units keep threads waiting and read weights again: three times the work with
- * the smallest window is a guess. */
+ * Parts of few units keep threads waiting and read weights again: by how much with the smallest
+ * window is a guess. */
 static struct pt_rung rung_of(const struct ladder *l, int spilled, int i, int threads,
                               int64_t room) {
   const struct pt_plan *p = l->p;
@@ -151,7 +151,7 @@ static struct pt_rung rung_of(const struct ladder *l, int spilled, int i, int th
                       .window = pt_max(need, pt_min(room, all)),
                       .file = p->file};
   r.seconds = l->work / threads * pt_tile_slowdown(r.tile) / pt_tile_slowdown(l->tile);
-  if (r.window < all) r.seconds *= 1 + 2 * (double)need / (double)r.window;
+  if (r.window < all) r.seconds *= 1 + 0.3 * (double)need / (double)r.window;
   if (spilled) r.seconds += pt_traffic_seconds(pt_plan_traffic(p), threads);
   return r;
 }
