@@ -170,7 +170,7 @@ int pt_match_fetch(void *user, const struct pt_param *p, float *dst, struct ptv3
     if (m->tensor[i])
       pt_tensor_copy_f32(m->tensor[i], dst);
     else
-      pt_param_init(p, pt_param_fan(m->param, i), 0, dst);
+      pt_param_init(p, pt_param_fan(m->param, i), m->seed, dst);
     return check_finite(p, dst, err);
   }
   return pt_fail(err, PTV3_INTERNAL, "no parameter '%s'", p->name);

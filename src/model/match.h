@@ -13,6 +13,7 @@ struct pt_match {
   int64_t params;
   const struct pt_tensor **tensor; /* [params] the tensor for each, NULL: start untrained */
   int64_t count[PT_MATCH_KINDS];
+  uint64_t seed; /* of untrained values; 0 unless changed after pt_match_build */
   struct pt_mem *mem;
 };
 
@@ -26,7 +27,7 @@ int pt_match_build(struct pt_env *env, const struct pt_ptv3 *cfg, const struct p
 
 void pt_match_free(struct pt_match *m); /* zeroed is allowed */
 
-/* A pt_fetch over a struct pt_match: the tensor as float32, or untrained values (seed 0). */
+/* A pt_fetch over a struct pt_match: the tensor as float32, or untrained values. */
 int pt_match_fetch(void *user, const struct pt_param *p, float *dst, struct ptv3_error *err);
 
 /* Whether text fits a pattern in which '*' is any text. */

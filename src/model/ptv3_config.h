@@ -26,6 +26,7 @@ struct pt_ptv3 {
   double mlp_ratio;
   bool qkv_bias, pre_norm, enable_rpe, enable_flash, enc_mode, shuffle_orders;
   double qk_scale; /* 0: (channels / heads)^-0.5 */
+  double drop_path, proj_drop, attn_drop; /* chances, of training alone */
   /* How it is computed, which is not the configuration's to say: */
   enum pt_dtype type; /* storage of features: PT_F32 or PT_BF16 */
   enum pt_dtype mat;  /* of weight matrices: what the kernels want for such features */

@@ -7,27 +7,6 @@
 
 #include "refmodel.h"
 
-struct input {
-  struct pt_batch batch;
-  int64_t *offset;
-};
-
-static struct input read_input(struct refcase *c, const char *prefix, int in_channels) {
-  struct input in;
-  int64_t clouds, n;
-  int64_t *end = ref_i64(c, &clouds, "%sin/offset", prefix);
-  in.offset = ref_alloc(c, clouds + 1, sizeof *in.offset);
-  in.offset[0] = 0;
-  memcpy(in.offset + 1, end, (size_t)clouds * sizeof *end);
-  in.batch.coord = ref_i32(c, &n, "%sin/grid_coord", prefix);
-  in.batch.n = n / 3;
-  in.batch.feat = ref_f32(c, &n, "%sin/feat", prefix);
-  ref_check(c, n == in.batch.n * in_channels, "feat is not [n, in_channels]");
-  in.batch.clouds = (int)clouds;
-  in.batch.offset = in.offset;
-  return in;
-}
-
 /* ---- stages ---- */
 
 struct watch {
@@ -174,17 +153,7 @@ static void compare_logits(struct refcase *c, const char *name, const float *got
   ref_check(c, wrong == 0, "%s: %lld labels differ", name, (long long)wrong);
 }
 
-static int *read_perms(struct refcase *c, const struct pt_ptv3 *cfg) {
-  if (!ref_has(c, "perm/0")) return NULL;
-  int *perm = ref_alloc(c, cfg->stages * cfg->orders, sizeof *perm);
-  for (int s = 0; s < cfg->stages; s++) {
-    int64_t *p = ref_i64(c, NULL, "perm/%d", s);
-    for (int o = 0; o < cfg->orders; o++) perm[s * cfg->orders + o] = (int)p[o];
-  }
-  return perm;
-}
-
-static float *forward(struct refcase *c, const struct pt_model *m, const struct input *in,
+static float *forward(struct refcase *c, const struct pt_model *m, const struct ref_input *in,
                       const struct pt_forward *opt) {
   struct ptv3_error e;
   float *logits = ref_alloc(c, in->batch.n * m->cfg.classes, sizeof *logits);
@@ -195,7 +164,7 @@ static float *forward(struct refcase *c, const struct pt_model *m, const struct 
 }
 
 /* Other tile sizes and thread counts give the same bits. */
-static void check_bits(struct refcase *c, const struct pt_model *m, const struct input *in,
+static void check_bits(struct refcase *c, const struct pt_model *m, const struct ref_input *in,
                        const struct pt_forward *opt, const float *logits) {
   static const int tile[] = {0, 1, 48, 1000}, threads[] = {4, 1, 3, 2};
   struct pt_forward quiet = *opt;
@@ -223,7 +192,7 @@ static int depth_of(const struct pt_batch *b) {
 /* With flash semantics a batch gives the bits of its clouds one by one. Pointcept's depth is
  * common to a batch, and a Hilbert curve of another depth starts in another direction: only
  * clouds as deep as their batch can be compared. */
-static void check_batch(struct refcase *c, const struct pt_model *m, const struct input *in,
+static void check_batch(struct refcase *c, const struct pt_model *m, const struct ref_input *in,
                         const float *logits) {
   if (in->batch.clouds < 2) return;
   struct pt_model flash = *m;
@@ -232,7 +201,7 @@ static void check_batch(struct refcase *c, const struct pt_model *m, const struc
   const float *all = m->cfg.enable_flash ? logits : forward(c, &flash, in, &none);
   for (int k = 0; k < in->batch.clouds; k++) {
     int64_t o = in->offset[k], n = in->offset[k + 1] - o, offset[2] = {0, n};
-    struct input one = {
+    struct ref_input one = {
         {n, in->batch.coord + 3 * o, in->batch.feat + o * m->cfg.in_channels, 1, offset},
         offset};
     if (depth_of(&one.batch) != depth_of(&in->batch)) continue;
@@ -249,7 +218,7 @@ static int best_f32(const float *v, int n, double *gap) {
 }
 
 static float *forward_bf16(struct refcase *c, const struct pt_model *f32,
-                           const struct input *in, const int *perm) {
+                           const struct ref_input *in, const int *perm) {
   struct pt_model m = *f32;
   struct ptv3_error e;
   uint64_t seed = ref_seed(c);
@@ -267,7 +236,7 @@ static float *forward_bf16(struct refcase *c, const struct pt_model *f32,
  * error may be 2^16 times what float32 costs PyTorch, as a part of the logits' size. Labels
  * have to agree where the two best classes are further apart than six errors: with untrained
  * weights many rows are nearly undecided. */
-static void check_bf16(struct refcase *c, const struct pt_model *m, const struct input *in,
+static void check_bf16(struct refcase *c, const struct pt_model *m, const struct ref_input *in,
                        const int *perm, const float *want) {
   const float *got = forward_bf16(c, m, in, perm);
   int64_t n = in->batch.n;
@@ -296,10 +265,10 @@ static void check_bf16(struct refcase *c, const struct pt_model *m, const struct
 static void run_eval(struct refcase *c) {
   struct pt_model m;
   ref_model(c, ref_meta(c, "config"), ref_seed(c), &m);
-  struct input in = read_input(c, "", m.cfg.in_channels);
+  struct ref_input in = ref_input(c, "", m.cfg.in_channels);
   struct watch w = {.c = c, .cfg = &m.cfg};
   struct pt_forward opt = {
-      .perm = read_perms(c, &m.cfg), .observe = after, .begin = begin, .user = &w};
+      .perm = ref_perms(c, &m.cfg), .observe = after, .begin = begin, .user = &w};
   float *logits = forward(c, &m, &in, &opt);
   compare_logits(c, "logits", logits, ref_f64(c, NULL, "logits"), in.batch.n, m.cfg.classes,
                  "float32_error|logits");
@@ -324,7 +293,7 @@ static void run_edge_cases(struct refcase *c) {
     snprintf(tensor, sizeof tensor, "%s/logits", name);
     snprintf(error, sizeof error, "cases|%s|float32_error", name);
     struct pt_forward none = {0};
-    struct input in = read_input(c, prefix, m.cfg.in_channels);
+    struct ref_input in = ref_input(c, prefix, m.cfg.in_channels);
     float *logits = forward(c, &m, &in, &none);
     compare_logits(c, tensor, logits, ref_f64(c, NULL, "%s", tensor), in.batch.n, m.cfg.classes,
                    error);

@@ -115,8 +115,10 @@ void ref_compare(struct refcase *c, const char *name, const float *got, const do
     largest = fmax(largest, fabs(want[i]));
   }
   if (!error_path) max_abs = rms = 1e-6 * largest;
+  const double slack = c->slack > 0 ? c->slack : 1;
   double got_rms = n ? sqrt(sum / (double)n) : 0;
-  double tol = 10 * max_abs + 2e-7 * largest, tol_rms = 5 * rms + 2e-7 * largest;
+  double tol = slack * (10 * max_abs + 2e-7 * largest);
+  double tol_rms = slack * (5 * rms + 2e-7 * largest);
   c->worst = fmax(c->worst, fmax(err / (tol + 1e-300), got_rms / (tol_rms + 1e-300)));
   ref_check(c, err <= tol && got_rms <= tol_rms,
             "%s: error %.3g (rms %.3g), allowed %.3g (rms %.3g)", name, err, got_rms, tol,

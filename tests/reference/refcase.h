@@ -19,6 +19,7 @@ struct refcase {
   struct pt_env *env;
   const char *kernels; /* name of the kernel table, or NULL for the fastest */
   int checks, failures;
+  double slack; /* tolerances are multiplied by it; 0: 1 */
   double worst; /* largest error seen, as a part of its tolerance */
 };
 
@@ -28,7 +29,8 @@ struct refkind {
   void (*run)(struct refcase *c);
 };
 extern const struct refkind refkinds_model[], refkinds_cloud[], refkinds_ops[],
-    refkinds_files[], refkinds_optim[], refkinds_loss[]; /* each ends with what = NULL */
+    refkinds_files[], refkinds_optim[], refkinds_loss[],
+    refkinds_train[]; /* each ends with what = NULL */
 
 /* Counts a check; prints the reason when it fails. */
 void ref_check(struct refcase *c, bool ok, const char *fmt, ...)

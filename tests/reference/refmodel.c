@@ -170,3 +170,29 @@ void ref_model(struct refcase *c, json_t *model, uint64_t seed, struct pt_model 
 }
 
 void ref_model_free(struct refcase *c, struct pt_model *m) { pt_weights_free(c->env, &m->w); }
+
+struct ref_input ref_input(struct refcase *c, const char *prefix, int in_channels) {
+  struct ref_input in;
+  int64_t clouds, n;
+  int64_t *end = ref_i64(c, &clouds, "%sin/offset", prefix);
+  in.offset = ref_alloc(c, clouds + 1, sizeof *in.offset);
+  in.offset[0] = 0;
+  memcpy(in.offset + 1, end, (size_t)clouds * sizeof *end);
+  in.batch.coord = ref_i32(c, &n, "%sin/grid_coord", prefix);
+  in.batch.n = n / 3;
+  in.batch.feat = ref_f32(c, &n, "%sin/feat", prefix);
+  ref_check(c, n == in.batch.n * in_channels, "feat is not [n, in_channels]");
+  in.batch.clouds = (int)clouds;
+  in.batch.offset = in.offset;
+  return in;
+}
+
+int *ref_perms(struct refcase *c, const struct pt_ptv3 *cfg) {
+  if (!ref_has(c, "perm/0")) return NULL;
+  int *perm = ref_alloc(c, cfg->stages * cfg->orders, sizeof *perm);
+  for (int s = 0; s < cfg->stages; s++) {
+    int64_t *p = ref_i64(c, NULL, "perm/%d", s);
+    for (int o = 0; o < cfg->orders; o++) perm[s * cfg->orders + o] = (int)p[o];
+  }
+  return perm;
+}

@@ -27,6 +27,16 @@ void ref_config(struct refcase *c, json_t *model, struct pt_ptv3 *cfg);
 void ref_model(struct refcase *c, json_t *model, uint64_t seed, struct pt_model *m);
 void ref_model_free(struct refcase *c, struct pt_model *m);
 
+/* The batch of a case: tensors <prefix>in/.... */
+struct ref_input {
+  struct pt_batch batch;
+  int64_t *offset;
+};
+struct ref_input ref_input(struct refcase *c, const char *prefix, int in_channels);
+
+/* The permutations of a case with shuffled orders [stages, orders]; NULL if it has none. */
+int *ref_perms(struct refcase *c, const struct pt_ptv3 *cfg);
+
 /* The seed in meta["weights"] = "formula, seed 21". */
 uint64_t ref_seed(struct refcase *c);
 

@@ -16,9 +16,10 @@
 void ref_free_all(struct refcase *c);
 
 static const struct refkind *const kinds[] = {refkinds_model, refkinds_cloud, refkinds_ops,
-                                              refkinds_files, refkinds_optim, refkinds_loss};
+                                              refkinds_files, refkinds_optim, refkinds_loss,
+                                              refkinds_train};
 /* Kinds that are about training, which this library does not do yet. */
-static const char *const later[] = {"train-mode forward", "20 optimisation steps", "DropPath"};
+static const char *const later[] = {"DropPath"};
 
 struct sum {
   const char *root;
