@@ -7,6 +7,7 @@
   X(predict, "classify the points of clouds")                    \
   X(eval, "score a model on a labelled data set")                \
   X(check, "look at a configuration's data before training")     \
+  X(train, "train a model as its configuration says")            \
   X(plan, "show what a prediction would take, before it is run") \
   X(render, "draw a cloud, its classes or its errors as PNG")    \
   X(info, "show what a cloud, weights or configuration holds")   \

@@ -42,6 +42,7 @@ int session_open(struct session *s, const char *command, const struct common *co
   struct sigaction action = {.sa_handler = on_interrupt};
   action.sa_flags = (int)SA_RESETHAND; /* a second interrupt ends the program */
   sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
   struct ptv3_options options = {
       .threads = (int)(common->threads > 4096 ? 4096 : common->threads),
       .memory = common->memory,

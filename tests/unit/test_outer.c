@@ -17,12 +17,11 @@
 #include "cpu.h"
 #include "unit/ops_made.h"
 
-#define DECLARE(v)                                                                            \
-  void pt_outer_##v(int64_t, struct pt_src, struct pt_src, int, int, float *, int64_t);       \
-  void pt_outer_pairs_##v(int64_t, struct pt_src, struct pt_src, int, int, float *, int64_t); \
-  void pt_column_sums_##v(int64_t, struct pt_src, int, float *);                              \
-  void pt_column_dots_##v(int64_t, struct pt_src, struct pt_src, int, float *);               \
-  void pt_gemm_##v(int64_t, struct pt_src, const struct pt_mat *, struct pt_dst,              \
+#define DECLARE(v)                                                                      \
+  void pt_outer_##v(int64_t, struct pt_src, struct pt_src, int, int, float *, int64_t); \
+  void pt_column_sums_##v(int64_t, struct pt_src, int, float *);                        \
+  void pt_column_dots_##v(int64_t, struct pt_src, struct pt_src, int, float *);         \
+  void pt_gemm_##v(int64_t, struct pt_src, const struct pt_mat *, struct pt_dst,        \
                    enum pt_gemm_init, const float *);
 DECLARE(generic)
 #if defined(__x86_64__)
@@ -31,31 +30,20 @@ DECLARE(avx512)
 DECLARE(avx512bf16)
 #endif
 
-typedef void outer_fn(int64_t, struct pt_src, struct pt_src, int, int, float *, int64_t);
-
 static const struct version {
   const char *name;
-  outer_fn *outer, *pairs;
+  void (*outer)(int64_t, struct pt_src, struct pt_src, int, int, float *, int64_t);
   void (*sums)(int64_t, struct pt_src, int, float *);
   void (*dots)(int64_t, struct pt_src, struct pt_src, int, float *);
   void (*gemm)(int64_t, struct pt_src, const struct pt_mat *, struct pt_dst, enum pt_gemm_init,
                const float *);
-  bool fused;    /* one rounding per multiply-add */
-  bool in_pairs; /* pairs takes rows of bf16 two by two */
+  bool fused; /* one rounding per multiply-add */
 } versions[] = {
-#define VERSION(v, fused, in_pairs) \
-  {                                 \
-      #v,                           \
-      pt_outer_##v,                 \
-      pt_outer_pairs_##v,           \
-      pt_column_sums_##v,           \
-      pt_column_dots_##v,           \
-      pt_gemm_##v,                  \
-      fused,                        \
-      in_pairs},
-    VERSION(generic, false, false)
+#define VERSION(v, fused) \
+  {#v, pt_outer_##v, pt_column_sums_##v, pt_column_dots_##v, pt_gemm_##v, fused},
+    VERSION(generic, false)
 #if defined(__x86_64__)
-        VERSION(avx2, true, false) VERSION(avx512, true, false) VERSION(avx512bf16, true, true)
+        VERSION(avx2, true) VERSION(avx512, true) VERSION(avx512bf16, true)
 #endif
 };
 
@@ -86,9 +74,9 @@ struct shape {
 };
 
 /* Some of the rows, some of the columns: added up in any way. */
-static void in_parts(outer_fn *outer, const struct shape *s, struct pt_src a, struct pt_src b,
-                     float *c, int64_t ldc) {
-  const int rows[] = {0, s->rows / 6 * 2, s->rows}, m[] = {0, s->m / 2, s->m};
+static void in_parts(const struct version *v, const struct shape *s, struct pt_src a,
+                     struct pt_src b, float *c, int64_t ldc) {
+  const int rows[] = {0, s->rows / 3, s->rows}, m[] = {0, s->m / 2, s->m};
   const int n[] = {0, s->n / 3, s->n};
   for (int i = 0; i < 2; i++)
     for (int j = 0; j < 2; j++)
@@ -101,19 +89,12 @@ static void in_parts(outer_fn *outer, const struct shape *s, struct pt_src a, st
           pb.base = pt_at(b.base, b.type, rows[r] * b.ld);
         pa.base = pt_at(pa.base, a.type, m[i]);
         pb.base = pt_at(pb.base, b.type, n[j]);
-        outer(rows[r + 1] - rows[r], pa, pb, m[i + 1] - m[i], n[j + 1] - n[j],
-              c + m[i] * ldc + n[j], ldc);
+        v->outer(rows[r + 1] - rows[r], pa, pb, m[i + 1] - m[i], n[j + 1] - n[j],
+                 c + m[i] * ldc + n[j], ldc);
       }
 }
 
-/* The row whose product is added in turn r: of a pair the second one first. */
-static int turn(int r, int rows, bool in_pairs) {
-  return in_pairs && (r | 1) < rows ? r ^ 1 : r;
-}
-
-static void check(const struct version *v, struct shape s, bool pairs) {
-  outer_fn *outer = pairs ? v->pairs : v->outer;
-  const bool swap = pairs && v->in_pairs && s.a == PT_BF16 && s.b == PT_BF16;
+static void check(const struct version *v, struct shape s) {
   int32_t *row = malloc((size_t)(s.rows + 1) * sizeof *row);
   struct pt_src a = side(s.rows, s.m, s.room, s.a, s.lists, row);
   struct pt_src b = side(s.rows, s.n, s.room, s.b, s.lists, row);
@@ -125,18 +106,17 @@ static void check(const struct version *v, struct shape s, bool pairs) {
   for (int i = 0; i < s.m; i++)
     for (int j = 0; j < s.n; j++)
       for (int r = 0; r < s.rows; r++) {
-        const int at = turn(r, s.rows, swap);
-        const float x = number(&a, at, i), y = number(&b, at, j), sum = want[i * ldc + j];
+        const float x = number(&a, r, i), y = number(&b, r, j), sum = want[i * ldc + j];
         volatile float product = x * y;
         want[i * ldc + j] = v->fused ? fmaf(x, y, sum) : sum + product;
       }
-  outer(s.rows, a, b, s.m, s.n, c, ldc);
-  in_parts(outer, &s, a, b, parts, ldc);
+  v->outer(s.rows, a, b, s.m, s.n, c, ldc);
+  in_parts(v, &s, a, b, parts, ldc);
   if (memcmp(want, c, bytes) || memcmp(want, parts, bytes))
     fail_msg(
-        "%s: rows %d m %d n %d room %d types %d %d lists %d pairs %d%s: not the chain of "
+        "%s: rows %d m %d n %d room %d types %d %d lists %d%s: not the chain of "
         "multiply-adds, or other numbers touched",
-        v->name, s.rows, s.m, s.n, s.room, (int)s.a, (int)s.b, s.lists, pairs,
+        v->name, s.rows, s.m, s.n, s.room, (int)s.a, (int)s.b, s.lists,
         memcmp(want, c, bytes) ? "" : " in parts");
   free((void *)(uintptr_t)a.base), free((void *)(uintptr_t)b.base);
   free(row), free(c), free(want), free(parts);
@@ -151,14 +131,9 @@ static void test_chain(void **state) {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
       for (int r = 0; r < 6; r++) {
         const int k = (int)i + r;
-        struct shape s = {.rows = rows[r], .m = sizes[i][0], .n = sizes[i][1]};
-        s.room = k % 4 ? k % 5 : 0, s.lists = k % 2;
-        s.a = k % 3 == 1 ? PT_BF16 : PT_F32, s.b = k % 3 ? PT_F32 : PT_BF16;
-        check(&versions[v], s, false);
-        check(&versions[v], s, true);
-        s.a = s.b = PT_BF16;
-        check(&versions[v], s, false);
-        check(&versions[v], s, true);
+        check(&versions[v],
+              (struct shape){rows[r], sizes[i][0], sizes[i][1], k % 4 ? k % 5 : 0,
+                             k % 3 == 1 ? PT_BF16 : PT_F32, k % 3 ? PT_F32 : PT_BF16, k % 2});
       }
 }
 
@@ -209,25 +184,20 @@ static void time_one(const struct version *v, int rows, int m, int n, enum pt_dt
   float *c = made_floats((int64_t)m * n, 0.0f, 1.0f), *d = made_floats((int64_t)rows * n, 0, 1);
   void *packed;
   struct pt_mat w = made_mats(1, m, n, PT_F32, &packed);
-  double best[3] = {1e9, 1e9, 1e9};
+  double best[2] = {1e9, 1e9};
   const int times = 1 + (int)(2e8 / (2.0 * rows * m * n));
   for (int i = 0; i < 7; i++) {
     double t0 = now();
     for (int k = 0; k < times; k++) v->outer(rows, a, b, m, n, c, n);
     double t1 = now();
     for (int k = 0; k < times; k++) v->gemm(rows, a, &w, pt_dst(d, n), PT_GEMM_ZERO, NULL);
-    double t2 = now();
-    for (int k = 0; k < times; k++) v->pairs(rows, a, b, m, n, c, n);
     best[0] = fmin(best[0], (t1 - t0) / times);
-    best[1] = fmin(best[1], (t2 - t1) / times);
-    best[2] = fmin(best[2], (now() - t2) / times);
+    best[1] = fmin(best[1], (now() - t1) / times);
   }
   const double flop = 2e-9 * rows * m * n;
-  printf(
-      "%-11s rows %4d m %4d n %4d %s%s  outer %6.1f GFLOP/s, pairs %6.1f, gemm (m inputs) "
-      "%6.1f\n",
-      v->name, rows, m, n, type == PT_BF16 ? "bf16" : "fp32", lists ? " lists" : "",
-      flop / best[0], flop / best[2], flop / best[1]);
+  printf("%-11s rows %4d m %4d n %4d %s%s  outer %6.1f GFLOP/s, gemm (m inputs) %6.1f\n",
+         v->name, rows, m, n, type == PT_BF16 ? "bf16" : "fp32", lists ? " lists" : "",
+         flop / best[0], flop / best[1]);
   free((void *)(uintptr_t)a.base), free((void *)(uintptr_t)b.base);
   free(row), free(c), free(d), free(packed);
 }

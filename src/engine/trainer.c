@@ -1,0 +1,209 @@
+/* trainer.c - see trainer.h. Building it, and the loop over epochs and batches. What is done
+ * with a batch is in trainer_step.c, validation in trainer_eval.c, files in trainer_save.c. */
+#include "trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "match.h"
+#include "size.h"
+#include "tensors.h"
+#include "trainer_int.h"
+
+/* ---- building ---- */
+
+/* From a checkpoint, or untrained values drawn from the seed; what a checkpoint to resume from
+ * holds replaces them later. */
+static int build_weights(struct trainer *t, struct ptv3_error *err) {
+  static const char *const any[] = {"*"};
+  const char *weight = t->o->weight ? t->o->weight : t->c.weight;
+  struct pt_env *env = t->env;
+  struct pt_tensors set = {0};
+  struct pt_match match = {0};
+  int status;
+  if (weight && !t->o->resume && !t->c.resume) {
+    status = pt_tensors_open(&set, &env->mem, weight, err);
+    if (status) return status;
+    status = pt_match_build(env, &t->c.cfg, &set, t->o->allow_missing,
+                            t->o->allow_missing_count, &match, err);
+  } else {
+    status = pt_match_build(env, &t->c.cfg, &set, any, 1, &match, err);
+  }
+  match.seed = t->seed;
+  if (!status)
+    status = pt_train_weights_build(env, &t->c.cfg, pt_match_fetch, &match, &t->w, err);
+  pt_match_free(&match);
+  if (set.mem) pt_tensors_free(&set);
+  return status;
+}
+
+static int build_optimiser(struct trainer *t, struct ptv3_error *err) {
+  struct pt_mem *mem = &t->env->mem;
+  const int64_t total =
+      pt_schedule_steps(pt_loader_batches(t->loader), t->c.epochs, t->c.accumulate);
+  if (total < 1)
+    return pt_fail(err, PTV3_CONFIG,
+                   "%lld batches in all are fewer than gradient_accumulation_steps = %lld",
+                   (long long)(pt_loader_batches(t->loader) * t->c.epochs),
+                   (long long)t->c.accumulate);
+  int status = pt_schedule_init(&t->schedule, t->c.scheduler, total, &t->c.optim, err);
+  if (status) return status;
+  struct pt_param_ref *ref = pt_alloc(mem, t->w.params, sizeof *ref, PT_MEM_OTHER, err);
+  if (!ref) return err->status;
+  int64_t count = 0;
+  for (int64_t i = 0; i < t->w.params; i++)
+    if (!t->w.param[i].buffer)
+      ref[count++] = (struct pt_param_ref){t->w.param[i].name, t->w.param[i].size,
+                                           t->w.value + t->w.at[i], t->w.grad + t->w.at[i]};
+  status = pt_optim_bind(&t->c.optim, t->env, ref, count, err);
+  pt_free(mem, ref);
+  return status;
+}
+
+static int open_loader(struct trainer *t, struct ptv3_error *err) {
+  const int readers = t->o->readers >= 0 ? t->o->readers : (t->env->threads + 3) / 4;
+  const struct pt_loader_options o = {
+      .split = &t->train,
+      .seed = t->seed,
+      .batch_size = t->c.batch_size,
+      .mix_prob = t->c.mix_prob,
+      .shuffle = true,
+      .drop_last = pt_loader_drop_last(&t->train, t->c.batch_size),
+      .classes = t->c.cfg.classes,
+      .threads = readers};
+  return pt_loader_open(&t->loader, t->env, &o, err);
+}
+
+static void choose_precision(struct trainer *t) {
+  const int wish = t->o->precision;
+  t->c.cfg.type = wish == PT_BF16 || (wish < 0 && t->c.amp) ? PT_BF16 : PT_F32;
+  t->c.cfg.mat = pt_kernels_mat(t->kernels, t->c.cfg.type);
+  if (wish < 0 && t->c.amp && strcmp(t->c.amp_dtype, "float16") == 0)
+    pt_info(t->env, "amp_dtype float16 is computed as bfloat16, which needs no loss scaling");
+}
+
+static int open_data(struct trainer *t, struct ptv3_error *err) {
+  int status = pt_split_open(&t->train, t->env, t->root, "train", t->o->data_root, err);
+  if (!status && t->c.evaluate)
+    status = pt_split_open(&t->val, t->env, t->root, "val", t->o->data_root, err);
+  if (!status) status = pt_pipeline_check_width(&t->train.pipeline, t->c.cfg.in_channels, err);
+  return status ? status : open_loader(t, err);
+}
+
+static int build(struct trainer *t, struct ptv3_error *err) {
+  int status = pt_train_config_read(t->env, t->root, &t->c, err);
+  if (status) return status;
+  t->kernels = pt_kernel_table(NULL);
+  if (!t->kernels)
+    return pt_fail(err, PTV3_INVALID,
+                   "PTV3_KERNELS names kernels that this build or processor does not have");
+  t->seed = (uint64_t)pt_max(0, t->o->seed >= 0 ? t->o->seed : t->c.seed);
+  t->path = t->o->save_path ? t->o->save_path : t->c.save_path;
+  choose_precision(t);
+  if ((status = open_data(t, err)) || (status = build_weights(t, err)) ||
+      (status = build_optimiser(t, err)))
+    return status;
+  t->buffers =
+      pt_alloc(&t->env->mem, pt_trainer_buffers(t), sizeof *t->buffers, PT_MEM_WEIGHTS, err);
+  return t->buffers ? PTV3_OK : err->status;
+}
+
+static void release(struct trainer *t) {
+  pt_loader_close(t->loader);
+  pt_train_room_free(t->env, &t->room);
+  pt_free(&t->env->mem, t->buffers);
+  pt_train_config_free(t->env, &t->c);
+  pt_train_weights_free(t->env, &t->w);
+  pt_split_free(&t->train);
+  pt_split_free(&t->val);
+}
+
+/* ---- the loop ---- */
+
+/* The caller sees the whole training's progress in place of a step's; NULL: of what is done. */
+static void show(struct trainer *t, const char *what) {
+  const int64_t per = pt_loader_batches(t->loader);
+  t->env->within.what = what;
+  t->env->within.done = t->at.epoch * per + t->at.batch;
+  t->env->within.total = t->c.epochs * per;
+}
+
+static bool enough(const struct trainer *t, int64_t first) {
+  return t->o->stop_after > 0 && t->at.step - first >= t->o->stop_after;
+}
+
+/* The batches of an epoch that are left. */
+static int train_epoch(struct trainer *t, int64_t first, struct ptv3_error *err) {
+  int status = pt_loader_start(t->loader, t->at.epoch, t->at.batch, err);
+  while (!status && !enough(t, first)) {
+    struct pt_train_batch *b;
+    const double start = pt_seconds();
+    show(t, "training");
+    status = pt_loader_next(t->loader, &b, err);
+    if (status || !b) break;
+    status = pt_trainer_batch(t, b, err);
+    if (!status) status = pt_trainer_log_batch(t, b, pt_seconds() - start, err);
+    if (!status && t->part == 0 && t->o->save_every > 0 && t->at.step % t->o->save_every == 0)
+      status = pt_trainer_save(t, PT_SAVE_LAST, err);
+  }
+  return status;
+}
+
+static int end_epoch(struct trainer *t, struct ptv3_error *err) {
+  bool better = false;
+  int status = PTV3_OK;
+  show(t, NULL);
+  t->at.epoch++;
+  t->at.batch = 0;
+  if (t->part == 0) pt_trainer_keep(t);
+  t->sum.epochs = t->at.epoch;
+  status = pt_trainer_log_epoch(t, err);
+  if (!status && t->c.evaluate) status = pt_trainer_validate(t, &better, err);
+  if (!status) status = pt_trainer_save(t, PT_SAVE_LAST, err);
+  if (!status && better) status = pt_trainer_save(t, PT_SAVE_BEST, err);
+  if (!status && t->c.save_freq > 0 && t->at.epoch % t->c.save_freq == 0)
+    status = pt_trainer_save(t, PT_SAVE_EPOCH, err);
+  return status;
+}
+
+static int run(struct trainer *t, struct ptv3_error *err) {
+  const int64_t first = t->at.step, batches = pt_loader_batches(t->loader);
+  int status = PTV3_OK;
+  while (!status && t->at.epoch < t->c.epochs && !enough(t, first)) {
+    status = train_epoch(t, first, err);
+    if (!status && t->at.batch >= batches) status = end_epoch(t, err);
+  }
+  t->sum.finished = t->at.epoch >= t->c.epochs;
+  /* Stopped on request, or to be gone on with later: what was done is kept. */
+  if (status == PTV3_CANCELLED || (!status && !t->sum.finished)) {
+    struct ptv3_error e = {0};
+    pt_trainer_put_back(t);
+    if (pt_trainer_save(t, PT_SAVE_LAST, &e)) {
+      *err = e;
+      status = e.status;
+    }
+  }
+  return status;
+}
+
+int pt_train(struct pt_env *env, const struct pt_value *root, const struct pt_train_options *o,
+             struct pt_train_summary *out, struct ptv3_error *err) {
+  struct ptv3_error e = {0};
+  struct trainer t = {
+      .env = env, .root = root, .o = o, .sum = {.miou = (double)NAN, .best = (double)NAN}};
+  const double start = pt_seconds();
+  int status = build(&t, &e);
+  if (!status) status = pt_trainer_resume(&t, &e);
+  if (!status) pt_trainer_keep(&t);
+  if (!status && t.c.evaluate) status = pt_trainer_check_validation(&t, &e);
+  if (!status) status = pt_trainer_make_folder(&t, &e);
+  if (!status) status = pt_trainer_log_begin(&t, &e);
+  if (!status) status = run(&t, &e);
+  env->within.what = NULL;
+  pt_trainer_log_end(&t);
+  t.sum.seconds = pt_seconds() - start;
+  if (out) *out = t.sum;
+  release(&t);
+  if (status && err) *err = e;
+  return status;
+}

@@ -1,0 +1,89 @@
+/* trainer_int.h - what the files of the trainer share. */
+#ifndef PT_TRAINER_INT_H
+#define PT_TRAINER_INT_H
+
+#include "loader.h"
+#include "schedule.h"
+#include "split.h"
+#include "train_config.h"
+#include "train_log.h"
+#include "train_step.h"
+#include "trainer.h"
+
+/* Where a training is. */
+struct position {
+  int64_t epoch, batch; /* the next batch */
+  int64_t step;         /* optimiser steps done */
+};
+
+struct trainer {
+  struct pt_env *env;
+  const struct pt_value *root;
+  const struct pt_train_options *o;
+  struct pt_train_config c;
+  const struct pt_kernels *kernels;
+  const char *path; /* save_path */
+  uint64_t seed;
+  struct pt_split train, val;
+  struct pt_loader *loader;
+  struct pt_train_weights w;
+  struct pt_schedule schedule;
+  struct pt_train_room room;
+  struct pt_train_result result; /* of the last batch */
+  double norm;                   /* of the gradients of the last step */
+  struct position at;            /* now */
+  struct position whole;         /* when the last optimiser step was done: what is saved */
+  float *buffers;                /* [w.numbers of buffers] running statistics at that time */
+  int64_t part;                  /* batches since then */
+  int64_t bad;                   /* batches left out one after the other */
+  struct pt_train_summary sum;
+  struct pt_train_log log;
+  bool resumed;
+  bool quiet;   /* the line being logged is one of many */
+  double shown; /* when one of those was last shown */
+};
+
+/* ---- trainer_step.c ---- */
+
+/* Saves or puts back the running statistics. */
+int64_t pt_trainer_buffers(const struct trainer *t); /* numbers in all */
+void pt_trainer_keep(struct trainer *t);
+void pt_trainer_put_back(struct trainer *t);
+
+/* Forward, backward, and after every c.accumulate batches a step of the optimiser. */
+int pt_trainer_batch(struct trainer *t, struct pt_train_batch *b, struct ptv3_error *err);
+
+/* ---- trainer_save.c ---- */
+
+enum save { PT_SAVE_LAST, PT_SAVE_BEST, PT_SAVE_EPOCH };
+
+/* Writes model_last.pth, model_best.pth, epoch_N.pth below t->path, whole or not at all: the
+ * state after the last optimiser step. */
+int pt_trainer_save(struct trainer *t, enum save what, struct ptv3_error *err);
+
+/* The folder for everything the training writes. */
+int pt_trainer_make_folder(struct trainer *t, struct ptv3_error *err);
+
+/* With o->resume: takes state and position from the checkpoint. */
+int pt_trainer_resume(struct trainer *t, struct ptv3_error *err);
+
+/* ---- trainer_log.c ---- */
+
+int pt_trainer_log_begin(struct trainer *t, struct ptv3_error *err);
+int pt_trainer_log_batch(struct trainer *t, const struct pt_train_batch *b, double seconds,
+                         struct ptv3_error *err);
+int pt_trainer_log_scores(struct trainer *t, const struct pt_metrics *m,
+                          struct ptv3_error *err);
+int pt_trainer_log_epoch(struct trainer *t, struct ptv3_error *err);
+void pt_trainer_log_end(struct trainer *t);
+
+/* ---- trainer_eval.c ---- */
+
+/* Scores the validation data with the weights as they are; sets sum.miou, best, best_epoch.
+ * *better: it is the best so far. */
+int pt_trainer_validate(struct trainer *t, bool *better, struct ptv3_error *err);
+
+/* Whether validation will fit the budget, as far as the largest scene tells. */
+int pt_trainer_check_validation(struct trainer *t, struct ptv3_error *err);
+
+#endif

@@ -1,0 +1,178 @@
+/* trainer_save.c - checkpoints of the trainer: what is written is the state after the last
+ * optimiser step, so that a run that stops between two steps loses at most the batches since.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "checkpoint.h"
+#include "file.h"
+#include "trainer_int.h"
+
+/* The parameters as a checkpoint has them: running statistics those of the last step, counts
+ * of batches as whole numbers. */
+struct image {
+  struct pt_checkpoint_tensor *tensor; /* [params] */
+  int64_t *tracked;                    /* [params] those without dimensions */
+};
+
+static void free_image(struct trainer *t, struct image *m) {
+  pt_free(&t->env->mem, m->tensor);
+  pt_free(&t->env->mem, m->tracked);
+}
+
+static int make_image(struct trainer *t, struct image *m, struct ptv3_error *err) {
+  struct pt_mem *mem = &t->env->mem;
+  *m = (struct image){pt_zalloc(mem, t->w.params, sizeof *m->tensor, PT_MEM_OTHER, err),
+                      pt_zalloc(mem, t->w.params, sizeof *m->tracked, PT_MEM_OTHER, err)};
+  if (!m->tensor || !m->tracked) {
+    free_image(t, m);
+    return err->status;
+  }
+  float *buffer = t->buffers;
+  for (int64_t i = 0; i < t->w.params; i++) {
+    const struct pt_param *p = &t->w.param[i];
+    struct pt_checkpoint_tensor *c = &m->tensor[i];
+    *c = (struct pt_checkpoint_tensor){p->name, PT_F32, p->dims, {0}, t->w.value + t->w.at[i]};
+    memcpy(c->shape, p->shape, sizeof p->shape);
+    if (!p->buffer) continue;
+    c->data = buffer;
+    if (p->dims == 0) {
+      m->tracked[i] = (int64_t)*buffer;
+      c->type = PT_I64;
+      c->data = &m->tracked[i];
+    }
+    buffer += p->size;
+  }
+  return PTV3_OK;
+}
+
+/* Counts of batches that were read go where the others are. */
+static void take_tracked(struct trainer *t, const struct image *m) {
+  float *buffer = t->buffers;
+  for (int64_t i = 0; i < t->w.params; i++) {
+    if (!t->w.param[i].buffer) continue;
+    if (t->w.param[i].dims == 0) *buffer = (float)m->tracked[i];
+    buffer += t->w.param[i].size;
+  }
+}
+
+static struct pt_checkpoint checkpoint_of(struct trainer *t, const struct image *m) {
+  return (struct pt_checkpoint){.tensor = m->tensor,
+                                .tensors = t->w.params,
+                                .optim = &t->c.optim,
+                                .schedule = &t->schedule,
+                                .epoch = t->whole.epoch,
+                                .step = t->whole.step,
+                                .best = isnan(t->sum.best) ? -INFINITY : t->sum.best};
+}
+
+static int make_folder(const char *path, struct ptv3_error *err) {
+  char part[4096];
+  if (strlen(path) >= sizeof part)
+    return pt_fail(err, PTV3_INVALID, "'%s': the path is too long", path);
+  for (size_t i = 0; path[i]; i++) {
+    part[i] = path[i];
+    part[i + 1] = 0;
+    if (i == 0 || (path[i] != '/' && path[i + 1])) continue;
+    if (mkdir(part, 0777) && errno != EEXIST)
+      return pt_fail(err, PTV3_IO, "cannot make the folder '%s': %s", part, strerror(errno));
+  }
+  return PTV3_OK;
+}
+
+int pt_trainer_make_folder(struct trainer *t, struct ptv3_error *err) {
+  return make_folder(t->path, err);
+}
+
+/* <save_path>/model/<name>, as Pointcept has it. */
+static int path_of(const struct trainer *t, enum save what, char path[static 4200],
+                   struct ptv3_error *err) {
+  char folder[4150];
+  if (snprintf(folder, sizeof folder, "%s/model", t->path) >= (int)sizeof folder - 50)
+    return pt_fail(err, PTV3_INVALID, "'%s': the path is too long", t->path);
+  if (what == PT_SAVE_EPOCH)
+    snprintf(path, 4200, "%s/epoch_%lld.pth", folder, (long long)t->at.epoch);
+  else
+    snprintf(path, 4200, "%s/model_%s.pth", folder, what == PT_SAVE_BEST ? "best" : "last");
+  return make_folder(folder, err);
+}
+
+int pt_trainer_save(struct trainer *t, enum save what, struct ptv3_error *err) {
+  char path[4200], last[4200];
+  int status = path_of(t, what, path, err);
+  if (status) return status;
+  if (what != PT_SAVE_LAST) { /* it was written a moment ago */
+    status = path_of(t, PT_SAVE_LAST, last, err);
+    return status ? status : pt_checkpoint_copy(&t->env->mem, last, path, err);
+  }
+  struct image m;
+  status = make_image(t, &m, err);
+  if (status) return status;
+  const struct pt_checkpoint c = checkpoint_of(t, &m);
+  const struct pt_checkpoint_note note[] = {
+      {"batch", NULL, t->whole.batch},
+      {"batches", NULL, pt_loader_batches(t->loader)},
+      {"seed", NULL, (int64_t)t->seed},
+      {"best_epoch", NULL, t->sum.best_epoch},
+      {"skipped", NULL, t->sum.skipped},
+      {"precision", t->c.cfg.type == PT_BF16 ? "bf16" : "fp32", 0},
+  };
+  status = pt_checkpoint_write(&c, note, sizeof note / sizeof *note, t->env, path, err);
+  free_image(t, &m);
+  return status;
+}
+
+/* What would make the rest of the training another one than that which was stopped. */
+static void compare_notes(struct trainer *t, const struct pt_notes *n) {
+  char buf[100];
+  const int64_t seed = pt_notes_number(n, "seed", (int64_t)t->seed);
+  const int64_t batches = pt_notes_number(n, "batches", pt_loader_batches(t->loader));
+  const char *type = t->c.cfg.type == PT_BF16 ? "bf16" : "fp32";
+  const char *was = pt_notes_text(n, "precision", buf, type);
+  if (seed != (int64_t)t->seed)
+    pt_warn(t->env, "the checkpoint was made with seed %lld, this run has %lld",
+            (long long)seed, (long long)t->seed);
+  if (batches != pt_loader_batches(t->loader))
+    pt_warn(t->env, "an epoch had %lld batches, now it has %lld: the data have changed",
+            (long long)batches, (long long)pt_loader_batches(t->loader));
+  if (strcmp(was, type) != 0)
+    pt_warn(t->env, "the checkpoint was made in %s, this run computes in %s", was, type);
+}
+
+int pt_trainer_resume(struct trainer *t, struct ptv3_error *err) {
+  char last[4200];
+  if (!t->o->resume && !t->c.resume) return PTV3_OK;
+  const char *path = t->o->weight ? t->o->weight : t->c.weight;
+  int status = PTV3_OK;
+  if (!path) {
+    status = path_of(t, PT_SAVE_LAST, last, err);
+    path = last;
+  }
+  struct image m;
+  struct pt_notes notes = {0};
+  if (!status) status = make_image(t, &m, err);
+  if (status) return status;
+  struct pt_checkpoint c = checkpoint_of(t, &m);
+  status = pt_checkpoint_read(&c, &notes, t->env, path, err);
+  if (!status) {
+    take_tracked(t, &m);
+    pt_trainer_put_back(t);
+    pt_train_weights_pack(&t->w, t->env->threads);
+    compare_notes(t, &notes);
+    t->at = (struct position){c.epoch, pt_notes_number(&notes, "batch", 0), c.step};
+    t->resumed = true;
+    t->sum.steps = c.step;
+    t->sum.epochs = c.epoch;
+    t->sum.best = isfinite(c.best) ? c.best : (double)NAN;
+    t->sum.best_epoch = pt_notes_number(&notes, "best_epoch", 0);
+    t->sum.skipped = pt_notes_number(&notes, "skipped", 0);
+    pt_info(t->env, "resumed '%s' at epoch %lld, batch %lld", path, (long long)t->at.epoch + 1,
+            (long long)t->at.batch + 1);
+  }
+  pt_notes_free(&notes);
+  free_image(t, &m);
+  return status;
+}

@@ -1,0 +1,301 @@
+/* The trainer: the same bits for any number of threads, stopped and resumed as if it had never
+ * stopped, learning something, and ending well where something is wrong. */
+#include <cmocka.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "npy.h"
+#include "philox.h"
+#include "pyconfig.h"
+#include "trainer.h"
+
+enum { SCENES = 5, POINTS = 3000 };
+
+static char folder[64];
+
+/* ---- scenes: a floor and a box on it, classes 0 and 1; some points without a label ---- */
+
+static void write_scene(struct pt_mem *mem, const char *split, int s) {
+  static float coord[POINTS][3];
+  static int32_t segment[POINTS];
+  struct ptv3_error e;
+  char path[256];
+  for (int i = 0; i < POINTS; i++) {
+    const uint64_t at = (uint64_t)(4 * i);
+    float u[4];
+    for (int k = 0; k < 4; k++)
+      u[k] = (float)pt_philox_uniform(7, (uint64_t)s + (split[0] == 'v' ? 100 : 0),
+                                      at + (uint64_t)k);
+    const int box = i % 3 == 0;
+    coord[i][0] = box ? 1 + u[0] : 4 * u[0];
+    coord[i][1] = box ? 1 + u[1] : 4 * u[1];
+    coord[i][2] = box ? 1.0f : 0.02f * u[2];
+    segment[i] = u[3] < 0.05f ? -1 : box;
+  }
+  snprintf(path, sizeof path, "%s/%s/scene%d", folder, split, s);
+  assert_int_equal(mkdir(path, 0777), 0);
+  snprintf(path, sizeof path, "%s/%s/scene%d/coord.npy", folder, split, s);
+  assert_int_equal(pt_npy_write(mem, path, PT_F32, 2, (int64_t[]){POINTS, 3}, coord, &e), 0);
+  snprintf(path, sizeof path, "%s/%s/scene%d/segment.npy", folder, split, s);
+  assert_int_equal(pt_npy_write(mem, path, PT_I32, 1, (int64_t[]){POINTS}, segment, &e), 0);
+}
+
+static int make_data(void **state) {
+  (void)state;
+  struct pt_mem mem;
+  char path[256];
+  pt_mem_init(&mem, 0);
+  snprintf(folder, sizeof folder, "/tmp/ptv3_trainer_XXXXXX");
+  if (!mkdtemp(folder)) return -1;
+  for (int k = 0; k < 2; k++) {
+    snprintf(path, sizeof path, "%s/%s", folder, k ? "val" : "train");
+    mkdir(path, 0777);
+    for (int s = 0; s < (k ? 2 : SCENES); s++) write_scene(&mem, k ? "val" : "train", s);
+  }
+  return 0;
+}
+
+static int remove_data(void **state) {
+  (void)state;
+  char command[128];
+  snprintf(command, sizeof command, "rm -rf '%s'", folder);
+  return system(command);
+}
+
+/* ---- the configuration ---- */
+
+static const char text[] =
+    "seed = 3\nbatch_size = 2\nepoch = 4\neval_epoch = 4\nclip_grad = 1.0\nmix_prob = 0.5\n"
+    "gradient_accumulation_steps = 1\nenable_amp = False\n"
+    "optimizer = dict(type='AdamW', lr=0.01, weight_decay=0.01)\n"
+    "scheduler = dict(type='OneCycleLR', max_lr=[0.01, 0.005], pct_start=0.2,\n"
+    "                 anneal_strategy='cos', div_factor=10.0, final_div_factor=100.0)\n"
+    "param_dicts = [dict(keyword='block', lr=0.005)]\n"
+    "model = dict(type='DefaultSegmentorV2', num_classes=2, backbone_out_channels=8,\n"
+    "  backbone=dict(type='PT-v3m1', in_channels=3, order=('z', 'hilbert'), stride=(2,),\n"
+    "    enc_depths=(1, 1), enc_channels=(8, 16), enc_num_head=(1, 2),\n"
+    "    enc_patch_size=(64, 64), dec_depths=(1,), dec_channels=(8,), dec_num_head=(1,),\n"
+    "    dec_patch_size=(64,), drop_path=0.2, proj_drop=0.1, shuffle_orders=True),\n"
+    "  criteria=[dict(type='CrossEntropyLoss', loss_weight=1.0, ignore_index=-1),\n"
+    "            dict(type='LovaszLoss', mode='multiclass', loss_weight=1.0,\n"
+    "                 ignore_index=-1)])\n"
+    "t = [dict(type='RandomRotate', angle=[-1, 1], axis='z', center=[0, 0, 0], p=1.0)]\n"
+    "g = dict(type='GridSample', grid_size=0.1, hash_type='fnv', mode='train',\n"
+    "         return_grid_coord=True)\n"
+    "v = dict(type='GridSample', grid_size=0.1, hash_type='fnv', mode='train',\n"
+    "         return_grid_coord=True, return_inverse=True)\n"
+    "data = dict(num_classes=2, ignore_index=-1, names=['floor', 'box'],\n"
+    "  train=dict(type='DefaultDataset', split='train', data_root='ROOT', transform=[\n"
+    "    dict(type='CenterShift', apply_z=True)] + t + [g, dict(type='ToTensor'),\n"
+    "    dict(type='Collect', keys=('coord', 'grid_coord', 'segment'),\n"
+    "         feat_keys=('coord',))]),\n"
+    "  val=dict(type='DefaultDataset', split='val', data_root='ROOT', transform=[\n"
+    "    dict(type='CenterShift', apply_z=True),\n"
+    "    dict(type='Copy', keys_dict={'segment': 'origin_segment'}), v,\n"
+    "    dict(type='ToTensor'),\n"
+    "    dict(type='Collect', keys=('coord', 'grid_coord', 'segment', 'origin_segment',\n"
+    "                               'inverse'), feat_keys=('coord',))]))\n";
+
+struct run {
+  const char *name; /* of its folder below `folder` */
+  int threads, readers, type;
+  int64_t stop_after, memory;
+  int64_t cancel_at; /* calls of progress after which it says stop; 0: never */
+  bool resume, skip_nan;
+  const char *option; /* one change to the configuration */
+};
+
+static int64_t calls, calls_at_most;
+static bool progress(void *user, const char *what, int64_t done, int64_t total) {
+  (void)user, (void)what, (void)done, (void)total;
+  return calls_at_most == 0 || ++calls <= calls_at_most;
+}
+
+static int train(const struct run *r, struct pt_train_summary *sum, struct ptv3_error *e) {
+  struct pt_env env;
+  struct pt_config config;
+  char path[256], root[300];
+  pt_env_init(&env, r->threads ? r->threads : 2, r->memory);
+  env.progress = progress;
+  calls = 0;
+  calls_at_most = r->cancel_at;
+  snprintf(path, sizeof path, "%s/%s", folder, r->name);
+  snprintf(root, sizeof root, "data.train.data_root='%s'", folder);
+  char val[300];
+  snprintf(val, sizeof val, "data.val.data_root='%s'", folder);
+  const char *options[] = {root, val, r->option};
+  int status = pt_config_parse(&env, text, (int64_t)strlen(text), "test", options,
+                               r->option ? 3 : 2, &config, e);
+  if (status) return status;
+  const struct pt_train_options o = {.save_path = path,
+                                     .resume = r->resume,
+                                     .precision = r->type ? r->type : PT_F32,
+                                     .seed = -1,
+                                     .skip_nan = r->skip_nan,
+                                     .readers = r->readers,
+                                     .stop_after = r->stop_after};
+  status = pt_train(&env, config.root, &o, sum, e);
+  pt_config_free(&config);
+  assert_int_equal(env.mem.used, 0);
+  return status;
+}
+
+/* The bytes of a run's last checkpoint. */
+static char *last_of(const char *name, size_t *size) {
+  char path[256];
+  snprintf(path, sizeof path, "%s/%s/model/model_last.pth", folder, name);
+  FILE *f = fopen(path, "rb");
+  assert_non_null(f);
+  fseek(f, 0, SEEK_END);
+  *size = (size_t)ftell(f);
+  rewind(f);
+  char *data = malloc(*size);
+  assert_non_null(data);
+  assert_int_equal(fread(data, 1, *size, f), *size);
+  fclose(f);
+  return data;
+}
+
+static void assert_same(const char *a, const char *b) {
+  size_t n, m;
+  char *x = last_of(a, &n), *y = last_of(b, &m);
+  assert_int_equal(n, m);
+  assert_memory_equal(x, y, n);
+  free(x);
+  free(y);
+}
+
+static void must(const struct run *r, struct pt_train_summary *sum) {
+  struct ptv3_error e = {0};
+  if (train(r, sum, &e)) fail_msg("%s", e.message);
+}
+
+/* ---- tests ---- */
+
+static void learns(void **state) {
+  (void)state;
+  struct pt_train_summary s;
+  /* Each of 4 epochs goes through the data 6 times. Height tells the classes apart. */
+  must(&(struct run){.name = "long", .option = "epoch=24"}, &s);
+  assert_true(s.finished);
+  assert_int_equal(s.steps, 4 * 15);
+  print_message("loss %.3f, mIoU %.3f\n", s.loss, s.best);
+  assert_true(s.loss < 0.6);
+  assert_true(s.best > 0.7);
+}
+
+static void counts_steps(void **state) {
+  (void)state;
+  struct pt_train_summary s;
+  must(&(struct run){.name = "whole"}, &s);
+  assert_true(s.finished);
+  assert_int_equal(s.steps, 4 * 2); /* 5 scenes, batches of 2, the last left out */
+}
+
+static void threads_do_not_show(void **state) {
+  (void)state;
+  struct pt_train_summary s;
+  must(&(struct run){.name = "one", .threads = 1}, &s);
+  must(&(struct run){.name = "three", .threads = 3, .readers = 2}, &s);
+  assert_same("whole", "one");
+  assert_same("whole", "three");
+}
+
+static void stopping_does_not_show(void **state) {
+  (void)state;
+  struct pt_train_summary s;
+  for (int64_t k = 1; k < 8; k++) {
+    char name[32];
+    snprintf(name, sizeof name, "stop%d", (int)k);
+    must(&(struct run){.name = name, .stop_after = k, .readers = (int)k % 2}, &s);
+    assert_int_equal(s.steps, k);
+    assert_false(s.finished);
+    must(&(struct run){.name = name, .resume = true}, &s);
+    assert_true(s.finished);
+    assert_same("whole", name);
+  }
+}
+
+/* The caller asks to stop anywhere: in the middle of a step, of reading, of validation. */
+static void cancelling_does_not_show(void **state) {
+  (void)state;
+  struct pt_train_summary s;
+  struct ptv3_error e;
+  for (int64_t k = 1; k <= 8; k++) {
+    char name[32];
+    snprintf(name, sizeof name, "cancel%d", (int)k);
+    const int64_t at = 40 + (int64_t)pt_philox_below(5, 0, (uint64_t)k, 500);
+    int status = train(&(struct run){.name = name, .cancel_at = at}, &s, &e);
+    assert_true(status == PTV3_OK || status == PTV3_CANCELLED);
+    must(&(struct run){.name = name, .resume = true}, &s);
+    assert_same("whole", name);
+  }
+}
+
+static void accumulating(void **state) {
+  (void)state;
+  struct pt_train_summary s;
+  const char *option = "gradient_accumulation_steps=2";
+  must(&(struct run){.name = "acc", .option = option}, &s);
+  assert_int_equal(s.steps, 4);
+  must(&(struct run){.name = "acc2", .option = option, .stop_after = 3}, &s);
+  must(&(struct run){.name = "acc2", .option = option, .resume = true}, &s);
+  assert_same("acc", "acc2");
+}
+
+static void threads_do_not_show_in_bf16(void **state) {
+  (void)state;
+  struct pt_train_summary s;
+  must(&(struct run){.name = "bf16", .type = PT_BF16}, &s);
+  assert_true(s.finished && isfinite(s.loss));
+  must(&(struct run){.name = "bf16b", .type = PT_BF16, .threads = 3}, &s);
+  assert_same("bf16", "bf16b");
+}
+
+static void diverging_is_told(void **state) {
+  (void)state;
+  struct pt_train_summary s;
+  struct ptv3_error e;
+  const char *option = "scheduler.max_lr=[1e30,1e30]";
+  assert_int_equal(train(&(struct run){.name = "nan", .option = option}, &s, &e), PTV3_DATA);
+  assert_non_null(strstr(e.message, "not finite"));
+  assert_non_null(strstr(e.message, "scene"));
+}
+
+static void small_budgets(void **state) {
+  (void)state;
+  struct pt_train_summary s;
+  struct ptv3_error e;
+  int done = 0, refused = 0;
+  for (int64_t kb = 200; kb <= 60000; kb += kb / 2) {
+    int status =
+        train(&(struct run){.name = "small", .memory = kb << 10, .threads = 1, .stop_after = 1},
+              &s, &e);
+    if (status) assert_true(status == PTV3_BUDGET || status == PTV3_NO_MEMORY);
+    status ? refused++ : done++;
+  }
+  assert_true(done > 0 && refused > 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(learns),
+      cmocka_unit_test(counts_steps),
+      cmocka_unit_test(threads_do_not_show),
+      cmocka_unit_test(stopping_does_not_show),
+      cmocka_unit_test(cancelling_does_not_show),
+      cmocka_unit_test(accumulating),
+      cmocka_unit_test(threads_do_not_show_in_bf16),
+      cmocka_unit_test(diverging_is_told),
+      cmocka_unit_test(small_budgets),
+  };
+  return cmocka_run_group_tests(tests, make_data, remove_data);
+}
