@@ -1,6 +1,5 @@
 /* The trainer: the same bits for any number of threads, stopped and resumed as if it had never
  * stopped, learning something, and ending well where something is wrong. */
-#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "npy.h"
 #include "philox.h"
