@@ -16,6 +16,12 @@
 void PT_FN(pt_outer)(int64_t rows, struct pt_src a, struct pt_src b, int m, int n, float *c,
                      int64_t ldc);
 
+/* The same, but where A and B are bf16 and the processor has AVX-512 BF16 two rows at a time,
+ * first the second one's product and then the first one's. Any part of C has the same bits, but
+ * consecutive calls only where all of them but the last have an even number of rows. */
+void PT_FN(pt_outer_pairs)(int64_t rows, struct pt_src a, struct pt_src b, int m, int n,
+                           float *c, int64_t ldc);
+
 /* sum[j] += the sum of column j of A [rows, m], likewise one chain of additions. */
 void PT_FN(pt_column_sums)(int64_t rows, struct pt_src a, int m, float *sum);
 

@@ -5,7 +5,10 @@
  * is broadcast for each row of the block. Rows come in runs short enough that what a block
  * reads stays in the first cache; between runs the sums rest in C, which does not change
  * them. Rows that are bf16, are reached through a list, or do not fill their vectors are copied
- * first, a run at a time. */
+ * first, a run at a time.
+ *
+ * With pairs of bf16 a step is two rows: what is copied is the numbers of both, side by side in
+ * the 32 bits of one. */
 #include "outer.h"
 
 #include "feature.h"
@@ -25,7 +28,7 @@ enum {
 };
 
 struct block {
-  int64_t rows;
+  int64_t rows;   /* or pairs of them */
   const float *a; /* [rows, .] lda apart */
   int64_t lda;
   const float *b; /* [rows, .] ldb apart, whole vectors */
@@ -34,8 +37,18 @@ struct block {
   int64_t ldc;
 };
 
-/* m and nv are constants where this is called, so acc lives in registers. */
-PT_INLINE void micro(const struct block *t, const int m, const int nv) {
+/* sum += a b; of pairs: the odd rows' products first, then the even rows', each rounded. */
+PT_INLINE pt_v step(pt_v sum, pt_v a, pt_v b, const bool pairs) {
+#if defined(__AVX512BF16__)
+  if (pairs) return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
+#else
+  (void)pairs;
+#endif
+  return pt_vfma(a, b, sum);
+}
+
+/* m, nv and pairs are constants where this is called, so acc lives in registers. */
+PT_INLINE void micro(const struct block *t, const int m, const int nv, const bool pairs) {
   pt_v acc[MAX_M * MAX_V];
   PT_UNROLL for (int i = 0; i < m; i++) PT_UNROLL for (int v = 0; v < nv; v++) acc[i * nv + v] =
       pt_vload(t->c + i * t->ldc + v * PT_VW);
@@ -47,7 +60,7 @@ PT_INLINE void micro(const struct block *t, const int m, const int nv) {
     PT_UNROLL for (int i = 0; i < m; i++) {
       const pt_v av = pt_vset1(a[i]);
       PT_UNROLL for (int v = 0; v < nv; v++) acc[i * nv + v] =
-          pt_vfma(av, bv[v], acc[i * nv + v]);
+          step(acc[i * nv + v], av, bv[v], pairs);
     }
   }
   PT_UNROLL for (int i = 0; i < m; i++) PT_UNROLL for (int v = 0; v < nv; v++)
@@ -55,8 +68,11 @@ PT_INLINE void micro(const struct block *t, const int m, const int nv) {
 }
 
 #define MICRO(m, nv) \
-  static void micro_##m##_##nv(const struct block *t) { micro(t, m, nv); }
+  static void micro_##m##_##nv(const struct block *t) { micro(t, m, nv, false); }
+#define MICRO_PAIRS(m, nv) \
+  static void micro_pairs_##m##_##nv(const struct block *t) { micro(t, m, nv, true); }
 #define ENTRY(m, nv) [nv][m] = micro_##m##_##nv,
+#define ENTRY_PAIRS(m, nv) [nv][m] = micro_pairs_##m##_##nv,
 #define TO_6(X, nv) X(1, nv) X(2, nv) X(3, nv) X(4, nv) X(5, nv) X(6, nv)
 #if PT_VW == 16
 #define TO_MAX(X, nv) TO_6(X, nv) X(7, nv) X(8, nv) X(9, nv) X(10, nv) X(11, nv) X(12, nv)
@@ -68,6 +84,16 @@ TO_MAX(MICRO, 1)
 TO_MAX(MICRO, 2)
 typedef void micro_fn(const struct block *);
 static micro_fn *const micro_of[MAX_V + 1][MAX_M + 1] = {TO_MAX(ENTRY, 1) TO_MAX(ENTRY, 2)};
+#if defined(__AVX512BF16__)
+TO_MAX(MICRO_PAIRS, 1)
+TO_MAX(MICRO_PAIRS, 2)
+static micro_fn *const micro_pairs_of[MAX_V + 1][MAX_M + 1] = {TO_MAX(ENTRY_PAIRS, 1)
+                                                                   TO_MAX(ENTRY_PAIRS, 2)};
+#endif
+
+static const void *row_at(const struct pt_src *s, int64_t r, int j) {
+  return pt_at(s->base, s->type, (s->row ? s->row[r] : r) * s->ld + j);
+}
 
 /* A vector of a row from number i on, of which n are there. */
 PT_INLINE pt_v numbers(const void *row, enum pt_dtype type, int i, int n) {
@@ -127,7 +153,8 @@ static void partial(struct block *t, micro_fn *f, int m, int width) {
 
 /* All rows of C that t->a has, m of them, against a panel of width columns. Groups of rows are
  * of equal size (within one): a last group of one or two would wait for its chain. */
-static void groups_of_rows(struct block t, int m, int width) {
+static void groups_of_rows(struct block t, int m, int width,
+                           micro_fn *const table[][MAX_M + 1]) {
   const int nv = (width + PT_VW - 1) / PT_VW, groups = (m + MAX_M - 1) / MAX_M;
   const int few = m / groups, more = m % groups;
   for (int g = 0; g < groups; g++) {
@@ -135,9 +162,9 @@ static void groups_of_rows(struct block t, int m, int width) {
     for (int r = rows; r < 2 * rows; r++) /* the next group's: a large C is far away */
       for (int j = 0; j < width; j += 16) __builtin_prefetch(t.c + r * t.ldc + j, 1);
     if (width < nv * PT_VW)
-      partial(&t, micro_of[nv][rows], rows, width);
+      partial(&t, table[nv][rows], rows, width);
     else
-      micro_of[nv][rows](&t);
+      table[nv][rows](&t);
     t.a += rows;
     t.c += rows * t.ldc;
   }
@@ -155,7 +182,7 @@ static void some_columns(int64_t first, int64_t rows, const struct pt_src *a,
     const int width = n - j < PANEL ? n - j : PANEL;
     t.b = columns(b, first, rows, j, width, (width + PT_VW - 1) / PT_VW * PT_VW, bbuf, &t.ldb);
     t.c = c + i * ldc + j;
-    groups_of_rows(t, mb, width);
+    groups_of_rows(t, mb, width, micro_of);
   }
 }
 
@@ -168,9 +195,59 @@ void PT_FN(pt_outer)(int64_t rows, struct pt_src a, struct pt_src b, int m, int 
   }
 }
 
-static const void *row_at(const struct pt_src *s, int64_t r, int j) {
-  return pt_at(s->base, s->type, (s->row ? s->row[r] : r) * s->ld + j);
+#if defined(__AVX512BF16__)
+/* Columns col .. col + width - 1 of pairs of rows, the second of an odd last one 0. */
+static void copy_pairs(const struct pt_src *s, int64_t first, int64_t rows, int col, int width,
+                       float *buf, int room) {
+  for (int64_t r = first; r < first + rows; r += 2, buf += room) {
+    const uint16_t *even = row_at(s, r, col);
+    const uint16_t *odd = r + 1 < first + rows ? row_at(s, r + 1, col) : NULL;
+    for (int i = 0; i < width; i += 16) {
+      const __mmask16 mask = pt_vmask_(width - i);
+      const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, even + i));
+      __m512i both = _mm512_setzero_si512();
+      if (odd) both = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, odd + i));
+      both = _mm512_or_si512(_mm512_slli_epi32(both, 16), low);
+      _mm512_store_si512(buf + i, both);
+    }
+  }
 }
+
+/* some_columns, two rows at a step. */
+static void some_columns_pairs(int64_t first, int64_t rows, const struct pt_src *a,
+                               const struct pt_src *b, int i, int mb, int n, float *c,
+                               int64_t ldc) {
+  _Alignas(64) float abuf[RUN * BLOCK_M], bbuf[RUN * PANEL];
+  struct block t = {.rows = (rows + 1) / 2, .a = abuf, .b = bbuf, .ldc = ldc};
+  t.lda = (mb + 15) / 16 * 16;
+  copy_pairs(a, first, rows, i, mb, abuf, (int)t.lda);
+  for (int j = 0; j < n; j += PANEL) {
+    const int width = n - j < PANEL ? n - j : PANEL;
+    t.ldb = (width + 15) / 16 * 16;
+    copy_pairs(b, first, rows, j, width, bbuf, (int)t.ldb);
+    t.c = c + i * ldc + j;
+    groups_of_rows(t, mb, width, micro_pairs_of);
+  }
+}
+
+void PT_FN(pt_outer_pairs)(int64_t rows, struct pt_src a, struct pt_src b, int m, int n,
+                           float *c, int64_t ldc) {
+  if (a.type != PT_BF16 || b.type != PT_BF16) {
+    PT_FN(pt_outer)(rows, a, b, m, n, c, ldc);
+    return;
+  }
+  for (int64_t first = 0; first < rows; first += 2 * RUN) {
+    const int64_t run = rows - first < 2 * RUN ? rows - first : 2 * RUN;
+    for (int i = 0; i < m; i += BLOCK_M)
+      some_columns_pairs(first, run, &a, &b, i, m - i < BLOCK_M ? m - i : BLOCK_M, n, c, ldc);
+  }
+}
+#else
+void PT_FN(pt_outer_pairs)(int64_t rows, struct pt_src a, struct pt_src b, int m, int n,
+                           float *c, int64_t ldc) {
+  PT_FN(pt_outer)(rows, a, b, m, n, c, ldc);
+}
+#endif
 
 /* Columns j .. j + n - 1 of so many vectors: n at most what they have. b: NULL for sums. */
 PT_INLINE void some_sums(int64_t rows, const struct pt_src *a, const struct pt_src *b, int j,

@@ -65,20 +65,34 @@ PT_INLINE void pt_turn_share(const struct pt_turn *t, int m, int unit, int *begi
   *end = (int)(e < m ? e : m);
 }
 
-/* The calling thread's share of C (m, n; rows ldc apart) += A^T B, see pt_outer: rows of C, or
- * columns where there are more of them and enough for all threads. */
-PT_INLINE void pt_turn_outer(const struct pt_turn *t, int64_t rows, struct pt_src a,
-                             struct pt_src b, int m, int n, float *c, int64_t ldc) {
+typedef void pt_outer_fn_(int64_t, struct pt_src, struct pt_src, int, int, float *, int64_t);
+
+PT_INLINE void pt_turn_outer_(const struct pt_turn *t, pt_outer_fn_ *outer, int64_t rows,
+                              struct pt_src a, struct pt_src b, int m, int n, float *c,
+                              int64_t ldc) {
   int begin, end;
   if (n > m && n / PT_PANEL >= t->parts) {
     pt_turn_share(t, n, PT_PANEL, &begin, &end);
     b.base = pt_at(b.base, b.type, begin);
-    PT_FN(pt_outer)(rows, a, b, m, end - begin, c + begin, ldc);
+    outer(rows, a, b, m, end - begin, c + begin, ldc);
   } else {
     pt_turn_share(t, m, 1, &begin, &end);
     a.base = pt_at(a.base, a.type, begin);
-    PT_FN(pt_outer)(rows, a, b, end - begin, n, c + begin * ldc, ldc);
+    outer(rows, a, b, end - begin, n, c + begin * ldc, ldc);
   }
+}
+
+/* The calling thread's share of C (m, n; rows ldc apart) += A^T B, see pt_outer: rows of C, or
+ * columns where there are more of them and enough for all threads. */
+PT_INLINE void pt_turn_outer(const struct pt_turn *t, int64_t rows, struct pt_src a,
+                             struct pt_src b, int m, int n, float *c, int64_t ldc) {
+  pt_turn_outer_(t, PT_FN(pt_outer), rows, a, b, m, n, c, ldc);
+}
+
+/* The same with pt_outer_pairs, for ops whose tiles have an even number of rows. */
+PT_INLINE void pt_turn_outer_pairs(const struct pt_turn *t, int64_t rows, struct pt_src a,
+                                   struct pt_src b, int m, int n, float *c, int64_t ldc) {
+  pt_turn_outer_(t, PT_FN(pt_outer_pairs), rows, a, b, m, n, c, ldc);
 }
 
 /* The calling thread's share of sum[j] += column j of A [rows, m]. */

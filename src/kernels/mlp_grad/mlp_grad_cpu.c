@@ -7,7 +7,7 @@
 #include "rows_cpu.h"
 #include "turns_cpu.h"
 
-enum { TILE_BYTES = 512 << 10, MIN_ROWS = 48, MAX_ROWS = 384 };
+enum { TILE_BYTES = 2 << 20, MIN_ROWS = 192, MAX_ROWS = 384 };
 
 int64_t PT_FN(pt_mlp_grad_scratch)(const struct pt_mlp_grad *a, int tile);
 void PT_FN(pt_mlp_grad)(const struct pt_mlp_grad *a, const struct pt_exec *x);
@@ -35,8 +35,11 @@ static int64_t wished_rows(const struct pt_mlp *f) {
   return rows < MIN_ROWS ? MIN_ROWS : rows > MAX_ROWS ? MAX_ROWS : rows;
 }
 
+/* Even, so that pt_outer_pairs takes the same pairs whatever the tile. */
+static int64_t even(int64_t rows) { return (rows + 1) / 2 * 2; }
+
 int64_t PT_FN(pt_mlp_grad_scratch)(const struct pt_mlp_grad *a, int tile) {
-  const int64_t rows = pt_rows_at_most(a->f.n, tile > 0 ? tile : wished_rows(&a->f));
+  const int64_t rows = pt_rows_at_most(a->f.n, even(tile > 0 ? tile : wished_rows(&a->f)));
   return (rows * row_floats(&a->f) + pt_row_ld(a->f.c)) * (int64_t)sizeof(float);
 }
 
@@ -207,8 +210,8 @@ static void add(const void *op, const struct pt_turn *turn) {
     const struct pt_src db = rows_of(t.db, f->w2.type, t.ldc);
     const struct pt_src dv = rows_of(t.dv, f->w1.type, t.ldh);
     const struct pt_src hat = pt_src(t.hat, PT_F32, t.ldc), dn = pt_src(t.dn, PT_F32, t.ldc);
-    pt_turn_outer(turn, rows, db, hidden(a, &t), f->c, f->hidden, a->dw2, f->hidden);
-    pt_turn_outer(turn, rows, dv, input(a, &t), f->hidden, f->c, a->dw1, f->c);
+    pt_turn_outer_pairs(turn, rows, db, hidden(a, &t), f->c, f->hidden, a->dw2, f->hidden);
+    pt_turn_outer_pairs(turn, rows, dv, input(a, &t), f->hidden, f->c, a->dw1, f->c);
     pt_turn_sums(turn, rows, db, f->c, a->db2);
     pt_turn_sums(turn, rows, dv, f->hidden, a->db1);
     pt_turn_dots(turn, rows, dn, hat, f->c, a->dgamma);
@@ -217,5 +220,5 @@ static void add(const void *op, const struct pt_turn *turn) {
 }
 
 void PT_FN(pt_mlp_grad)(const struct pt_mlp_grad *a, const struct pt_exec *x) {
-  pt_turns(x, a->f.n, pt_tile_rows(a->f.n, wished_rows(&a->f), x), work, add, a);
+  pt_turns(x, a->f.n, even(pt_tile_rows(a->f.n, wished_rows(&a->f), x)), work, add, a);
 }
