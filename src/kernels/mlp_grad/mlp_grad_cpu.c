@@ -24,6 +24,7 @@ struct tile {
   float *h;   /* [rows, hidden] v, then h in the type of w2 */
   float *dv;  /* [rows, hidden] dh, then dv in the type of w1 */
   float *row; /* [c] */
+  float *inv; /* [rows] the norm's 1 / deviation; pre-norm only */
 };
 
 static int64_t row_floats(const struct pt_mlp *f) {
@@ -40,7 +41,8 @@ static int64_t even(int64_t rows) { return (rows + 1) / 2 * 2; }
 
 int64_t PT_FN(pt_mlp_grad_scratch)(const struct pt_mlp_grad *a, int tile) {
   const int64_t rows = pt_rows_at_most(a->f.n, even(tile > 0 ? tile : wished_rows(&a->f)));
-  return (rows * row_floats(&a->f) + pt_row_ld(a->f.c)) * (int64_t)sizeof(float);
+  return (rows * row_floats(&a->f) + pt_row_ld(a->f.c)) * (int64_t)sizeof(float) +
+         pt_floats(rows);
 }
 
 static struct tile tile_at(const struct pt_mlp *f, int64_t first, int64_t rows, char *scratch) {
@@ -52,6 +54,7 @@ static struct tile tile_at(const struct pt_mlp *f, int64_t first, int64_t rows, 
   t.u = t.db + rows * t.ldc;
   t.h = t.u + rows * t.ldc;
   t.dv = t.h + rows * t.ldh;
+  t.inv = t.dv + rows * t.ldh;
   return t;
 }
 
@@ -118,9 +121,12 @@ static void gelu_back(const struct pt_mlp *f, int64_t r, float *v, float *dh) {
 static void branch_grad(const struct pt_mlp *f, const struct tile *t, int64_t r,
                         const float *dy) {
   float *db = t->db + (r - t->first) * t->ldc;
-  memcpy(db, dy, (size_t)f->c * sizeof *db);
-  pt_drop_row(&f->drop, r, db, f->c);
-  pt_narrow_row(db, f->w2.type, db, f->c);
+  if (f->drop.path > 0.0f || f->drop.proj > 0.0f) {
+    pt_narrow_row(db, PT_F32, dy, f->c);
+    pt_drop_row(&f->drop, r, db, f->c);
+    dy = db;
+  }
+  pt_narrow_row(db, f->w2.type, dy, f->c);
 }
 
 /* Pre-norm, before the products: u, hat and db. */
@@ -130,22 +136,21 @@ static void begin_pre(const struct pt_mlp_grad *a, const struct tile *t) {
     const int64_t r = t->first + i;
     float *hat = t->hat + i * t->ldc;
     const float *x = pt_float_row(a->x, f->type, r, f->c, t->row);
-    pt_hat_row(hat, x, f->c, pt_row_norm(x, f->c));
+    const struct pt_norm norm = pt_row_norm(x, f->c);
+    t->inv[i] = norm.inv;
+    pt_hat_row(hat, x, f->c, norm);
     pt_affine_row(t->u + i * t->ldc, f->w1.type, hat, f->c, f->gamma, f->beta);
     branch_grad(f, t, r, pt_float_row(a->g, f->type, r, f->c, t->row));
   }
 }
 
-/* Pre-norm, after the products: dn is there, and g gets what the norm makes of it. The norm of
- * x is taken again. */
+/* Pre-norm, after the products: dn is there, and g gets what the norm makes of it. */
 static void end_pre(const struct pt_mlp_grad *a, const struct tile *t) {
   const struct pt_mlp *f = &a->f;
   for (int64_t i = 0; i < t->rows; i++) {
-    const int64_t r = t->first + i;
-    const float *x = pt_float_row(a->x, f->type, r, f->c, t->row);
-    const float inv = pt_row_norm(x, f->c).inv;
-    pt_layernorm_grad_row(t->row, t->dn + i * t->ldc, t->hat + i * t->ldc, f->c, f->gamma, inv);
-    pt_add_to_row(pt_at_mut(a->g, f->type, r * f->c), f->type, t->row, f->c);
+    pt_layernorm_grad_row(t->row, t->dn + i * t->ldc, t->hat + i * t->ldc, f->c, f->gamma,
+                          t->inv[i]);
+    pt_add_to_row(pt_at_mut(a->g, f->type, (t->first + i) * f->c), f->type, t->row, f->c);
   }
 }
 
