@@ -91,7 +91,7 @@ int pt_need_fill(struct pt_env *env, struct pt_network *net, const struct pt_str
   status = fill_rungs(env, p, need, err);
   if (status) return status;
   const int64_t limit = env->mem.limit;
-  env->mem.limit = pt_max(0, limit - pt_max(0, sum_of(need) - env->mem.used));
+  if (limit < INT64_MAX) env->mem.limit = pt_max(0, limit - (sum_of(need) - env->mem.used));
   void (*info)(void *, const char *) = env->info;
   env->info = NULL; /* nothing is chosen here, it is only looked at */
   const int tile = p->tile, threads = p->threads;
