@@ -127,13 +127,14 @@ int pt_spill_open(struct pt_spill *s, const char *dir, int64_t bytes, struct ptv
 
 void pt_spill_drop(struct pt_spill *s, int64_t at, int64_t bytes) {
   int64_t page = sysconf(_SC_PAGESIZE), from = pt_round_up(at, page),
-          to = (at + bytes) / page * page;
+          to = pt_min(at + bytes, s->size) / page * page;
   if (to > from) madvise(s->data + from, (size_t)(to - from), MADV_DONTNEED);
 }
 
 void pt_spill_fetch(struct pt_spill *s, int64_t at, int64_t bytes) {
-  int64_t page = sysconf(_SC_PAGESIZE), from = at / page * page;
-  if (bytes > 0) madvise(s->data + from, (size_t)(at + bytes - from), MADV_WILLNEED);
+  int64_t page = sysconf(_SC_PAGESIZE), from = at / page * page,
+          to = pt_min(at + bytes, s->size);
+  if (to > from) madvise(s->data + from, (size_t)(to - from), MADV_WILLNEED);
 }
 
 void pt_spill_close(struct pt_spill *s) {

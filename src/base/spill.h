@@ -30,7 +30,8 @@ const char *pt_spill_folder(const char *dir);
  * written, is kept in memory (tmpfs), or has too little space. */
 int pt_spill_open(struct pt_spill *s, const char *dir, int64_t bytes, struct ptv3_error *err);
 
-/* Gives back what is resident of bytes at .. at + bytes - 1, rounded inwards to pages. */
+/* Gives back what is resident of bytes at .. at + bytes - 1, rounded inwards to pages; nothing
+ * past the end. */
 void pt_spill_drop(struct pt_spill *s, int64_t at, int64_t bytes);
 
 /* Starts reading what is to be touched soon; nothing becomes resident by that. */

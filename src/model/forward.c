@@ -62,9 +62,10 @@ static void fill_input(struct pt_env *env, const struct pt_batch *batch,
   const int64_t rows = t->spilled ? pt_max(1, p->window / 2 / row) : t->rows;
   char *to = (t->spilled ? p->spill->data : arena) + t->offset;
   for (int64_t r = 0; r < t->rows; r += rows) {
-    permute_in((float *)(void *)(to + r * row), batch->feat, s->input + r,
-               pt_min(rows, t->rows - r), t->channels, env->threads);
-    if (t->spilled) pt_spill_drop(p->spill, t->offset, (r + rows) * row);
+    const int64_t n = pt_min(rows, t->rows - r);
+    permute_in((float *)(void *)(to + r * row), batch->feat, s->input + r, n, t->channels,
+               env->threads);
+    if (t->spilled) pt_spill_drop(p->spill, t->offset, (r + n) * row);
   }
   if (t->spilled) pt_spill_drop(p->spill, t->offset, pt_round_up(t->bytes, PT_SPILL_GRAIN));
 }

@@ -58,6 +58,10 @@ static void test_contents(void **state) {
     pt_spill_fetch(&s, 3 * PT_SPILL_GRAIN, PT_SPILL_GRAIN);
     for (int64_t i = 0; i < SIZE; i++) assert_int_equal(s.data[i], (char)(i / 4096 + i));
   }
+  /* Nothing past the end is dropped: it belongs to others. */
+  pt_spill_drop(&s, SIZE - PT_SPILL_GRAIN, INT64_C(1) << 40);
+  pt_spill_fetch(&s, 0, INT64_C(1) << 40);
+  assert_int_equal(s.data[SIZE - 1], (char)((SIZE - 1) / 4096 + SIZE - 1));
   pt_spill_close(&s);
   pt_spill_close(&s);
   rmdir(dir);
