@@ -29,7 +29,7 @@ struct input {
 };
 
 static void die(const struct ptv3_error *e) {
-  fprintf(stderr, "bench_net: %s\n", e->message);
+  fprintf(stderr, "bench: %s\n", e->message);
   exit(1);
 }
 
@@ -197,7 +197,7 @@ static struct input input_room(struct pt_env *env, int64_t n) {
 
 /* dir/<n>.coord.npy int32 [n, 3] and dir/<n>.feat.npy float32: what bench/peer/peer.py reads.
  */
-static void input_save(struct pt_env *env, const struct input *in, const char *dir) {
+static inline void input_save(struct pt_env *env, const struct input *in, const char *dir) {
   struct ptv3_error e;
   char path[1024];
   snprintf(path, sizeof path, "%.900s/%lld.coord.npy", dir, (long long)in->n);

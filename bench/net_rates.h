@@ -26,7 +26,7 @@ static double clock_of(clockid_t id) {
 }
 
 /* User and system seconds of all threads so far. */
-static double cpu_seconds(void) {
+static inline double cpu_seconds(void) {
   struct rusage r;
   getrusage(RUSAGE_SELF, &r);
   return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
@@ -86,7 +86,7 @@ static double peak_once(const char *kernels, bool bf16) {
 
 /* FLOP/s of all threads together, with the vectors of these kernels, or with their products of
  * bf16 pairs. */
-static double peak_rate(const char *kernels, bool bf16, int threads) {
+static inline double peak_rate(const char *kernels, bool bf16, int threads) {
   double runs[PEAK_RUNS];
   for (int r = 0; r < PEAK_RUNS; r++) {
     double sum = 0;

@@ -19,10 +19,10 @@ if [ -n "$real" ]; then
   # shellcheck disable=SC2086
   "$BUILD/bench/bench_net" --json "$BUILD/bench_net_real.json" $NET --inputs "$real"
 fi
-echo "ptv3 predict, demo/demo.py on demo/val (59606 points), everything included"
+echo "ptv3 predict, tests/small.py on demo/val (59606 points), everything included"
 for run in 1 2 3 4 5; do
   began=$(date +%s%N)
-  "$BUILD/ptv3" predict demo/demo.py --weight random:1 demo/val/*.las -o "$BUILD/bench.npy" --quiet
+  "$BUILD/ptv3" predict tests/small.py --weight random:1 demo/val/*.las -o "$BUILD/bench.npy" --quiet
   echo "  run $run: $((($(date +%s%N) - began) / 1000000)) ms"
 done
 rm -f "$BUILD/bench.npy"

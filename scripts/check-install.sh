@@ -14,12 +14,12 @@ at="--define-variable=prefix=$stage/usr --define-variable=libdir=$stage/usr/lib"
 
 $CC -std=c99 -Wall -Wextra -Werror ${SAN:-} -o "$BUILD/embed-shared" examples/embed.c \
   $(pkg-config $at --cflags --libs ptv3) -lm
-LD_LIBRARY_PATH="$stage/usr/lib" "$BUILD/embed-shared" demo/demo.py >"$BUILD/embed-shared.out"
+LD_LIBRARY_PATH="$stage/usr/lib" "$BUILD/embed-shared" tests/small.py >"$BUILD/embed-shared.out"
 
 $CC -std=c99 -Wall -Wextra -Werror ${SAN:-} -o "$BUILD/embed-static" examples/embed.c \
   $(pkg-config $at --cflags ptv3) "$stage/usr/lib/libptv3.a" \
   $(pkg-config $at --static --libs ptv3 | sed 's/-lptv3//') -lm
-"$BUILD/embed-static" demo/demo.py >"$BUILD/embed-static.out"
+"$BUILD/embed-static" tests/small.py >"$BUILD/embed-static.out"
 cmp "$BUILD/embed-shared.out" "$BUILD/embed-static.out"
 "$stage/usr/bin/ptv3" version >/dev/null
 $MAKE uninstall DESTDIR="$stage" PREFIX=/usr >/dev/null

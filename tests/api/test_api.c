@@ -67,7 +67,7 @@ static void open_model(struct fixture *f, int threads) {
   *f = (struct fixture){0};
   make_points();
   open_context(f, threads, 0);
-  assert_int_equal(ptv3_config_load(f->ctx, "demo/demo.py", NULL, 0, &f->config, &err), 0);
+  assert_int_equal(ptv3_config_load(f->ctx, "tests/small.py", NULL, 0, &f->config, &err), 0);
   assert_int_equal(ptv3_weights_random(f->ctx, f->config, 7, &w, &err), PTV3_OK);
   if (ptv3_model_create(f->ctx, f->config, w, NULL, &f->model, &err))
     fail_msg("%s", err.message);
@@ -280,7 +280,7 @@ static void weights(void **state) {
   assert_true(fd >= 0);
   close(fd);
   open_context(&f, 1, 0);
-  assert_int_equal(ptv3_config_load(f.ctx, "demo/demo.py", NULL, 0, &f.config, &err), PTV3_OK);
+  assert_int_equal(ptv3_config_load(f.ctx, "tests/small.py", NULL, 0, &f.config, &err), PTV3_OK);
   assert_int_equal(ptv3_weights_random(f.ctx, f.config, 1, &w, &err), PTV3_OK);
   assert_int_equal(ptv3_weights_save(f.ctx, w, "F33", path, &err), PTV3_INVALID);
   assert_int_equal(ptv3_weights_save(f.ctx, w, NULL, path, &err), PTV3_OK);
@@ -298,7 +298,7 @@ static void weights(void **state) {
   const char *options[] = {"model.num_classes=5", "data.num_classes=5",
                            "data.names=[a,b,c,d,e]", "las_codes=[1,2,3,4,5]"};
   struct ptv3_config *other;
-  assert_int_equal(ptv3_config_load(f.ctx, "demo/demo.py", options, 4, &other, &err), PTV3_OK);
+  assert_int_equal(ptv3_config_load(f.ctx, "tests/small.py", options, 4, &other, &err), PTV3_OK);
   assert_int_equal(ptv3_model_create(f.ctx, other, back, NULL, &f.model, &err), PTV3_MISMATCH);
   assert_null(f.model);
   assert_non_null(strstr(err.message, "seg_head"));
@@ -388,7 +388,7 @@ static void guess(void **state) {
       "model.backbone.enc_mode=True", "model.backbone_out_channels=240"};
   struct ptv3_config *config;
   struct ptv3_error err = {0};
-  if (ptv3_config_load(f.ctx, "demo/demo.py", rpe, 4, &config, &err) ||
+  if (ptv3_config_load(f.ctx, "tests/small.py", rpe, 4, &config, &err) ||
       ptv3_weights_random(f.ctx, config, 7, &w, &err))
     fail_msg("%s", err.message);
   assert_true(ptv3_weights_guess(w, &g) && g.enable_rpe && g.enc_mode);

@@ -1,20 +1,20 @@
 # test_config.sh - ptv3 config, info and convert.
 . tests/cli/lib.sh
 
-run config demo/demo.py --key data.names
+run config tests/small.py --key data.names
 check "a key" is 0
 check "a key's value" prints '"vegetation"'
 
-run config demo/demo.py --options model.backbone.in_channels=9 num_classes=5 --key model
+run config tests/small.py --options model.backbone.in_channels=9 num_classes=5 --key model
 check "options apply" prints '"in_channels": 9'
 
-run config demo/demo.py --options model.backbone.enc_depths="[2,2]" --key model.backbone.enc_depths.1
+run config tests/small.py --options model.backbone.enc_depths="[2,2]" --key model.backbone.enc_depths.1
 check "a list by index" prints '^2$'
 
-run config demo/demo.py --options nonsense
+run config tests/small.py --options nonsense
 check "an option without '=' is wrong use" is 2
 
-run config demo/demo.py --key model.nothing
+run config tests/small.py --key model.nothing
 check "a key that is not there" is 4
 check "is named" says "'model.nothing'"
 
@@ -27,7 +27,7 @@ run config "$work/bad.py"
 check "code is not run" is 4
 check "and the place is given" says "bad.py:1:"
 
-run info demo/demo.py demo/val/ign_77060_627760.las
+run info tests/small.py demo/val/ign_77060_627760.las
 check "info of two files" is 0
 check "info of a configuration" prints 'PT-v3m1'
 check "info of a cloud" prints 'points *59606'

@@ -1,7 +1,7 @@
 # test_eval.sh - ptv3 eval: scores, and the files they are written to.
 . tests/cli/lib.sh
 mkdir "$work/o"
-model="demo/demo.py --weight random:1"
+model="tests/small.py --weight random:1"
 
 run eval $model --scenes --confusion --json "$work/o/e.json" --csv "$work/o/e.csv"
 check "the demonstration's scene" is 0
@@ -39,7 +39,7 @@ head -c 3000 demo/val/*.las >"$work/data/val/c.las"
 run eval $model --data-root "$work/data" --json "$work/o/no.json"
 check "a damaged scene" is 4
 check "is named" says "c.las"
-printf '_base_ = "%s/demo/demo.py"\ndata = dict(val=dict(learning_map=None))\n' "$PWD" >"$work/raw.py"
+printf '_base_ = "%s/tests/small.py"\ndata = dict(val=dict(learning_map=None))\n' "$PWD" >"$work/raw.py"
 run eval "$work/raw.py" --weight random:1 --json "$work/o/no.json"
 check "labels that are no classes" is 4
 check "are told with the scene" says "ign_77060_627760.las.*the label [0-9]* of point"
@@ -48,7 +48,7 @@ run eval $model --json "$work/o/no.txt"
 check "a report of an unknown kind" is 2
 run eval $model --json "$work/no/such.json" -q
 check "a folder that is not there for the report" is 1
-run eval demo/demo.py
+run eval tests/small.py
 check "missing weights" is 2
 check "failures left no file" only "$work/o" e.json e.csv one.json
 

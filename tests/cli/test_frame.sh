@@ -42,41 +42,41 @@ done
 run help nothing
 check "help for an unknown command is wrong use" is 2
 
-run config --optoins a=1 demo/demo.py
+run config --optoins a=1 tests/small.py
 check "an unknown option is wrong use" is 2
 check "the option is named" says "unknown option '--optoins'"
 check "the option has a suggestion" says "did you mean '--options'"
 
-run config -x demo/demo.py
+run config -x tests/small.py
 check "an unknown letter is wrong use" is 2
 
 run config
 check "a missing operand is wrong use" is 2
 check "a missing operand shows the use" says "use: ptv3 config"
 
-run config demo/demo.py another.py
+run config tests/small.py another.py
 check "one operand too many" says "'another.py' is one word too many"
 
-run config demo/demo.py --key
+run config tests/small.py --key
 check "a missing value is wrong use" is 2
 check "a missing value is named" says "\-\-key needs a value"
 
-run config demo/demo.py --quiet=yes
+run config tests/small.py --quiet=yes
 check "a flag takes no value" says "takes no value"
 
-run config demo/demo.py --threads 0
+run config tests/small.py --threads 0
 check "no threads at all" is 2
-run config demo/demo.py --threads many
+run config tests/small.py --threads many
 check "threads that are no number" says "\-\-threads: 'many'"
-run config demo/demo.py --memory much
+run config tests/small.py --memory much
 check "memory that is no size" says "'much' is not a size"
-run config demo/demo.py --memory -5
+run config tests/small.py --memory -5
 check "negative memory" is 2
 for size in 100M 1G 0.5GiB 200000k 1073741824 1gb; do
-  run config demo/demo.py --memory $size --key data.num_classes
+  run config tests/small.py --memory $size --key data.num_classes
   check "--memory $size" is 0
 done
-run config demo/demo.py --memory 20k
+run config tests/small.py --memory 20k
 check "a budget too small has its own status" is 3
 check "a budget too small is explained" says "budget"
 
@@ -88,15 +88,15 @@ run config -- --key
 check "after -- words are operands" is 4
 check "and are used as such" says "'--key'"
 
-run config demo/demo.py -kdata.num_classes
+run config tests/small.py -kdata.num_classes
 check "a letter with its value attached" prints "^3$"
-run config demo/demo.py --key=data.num_classes
+run config tests/small.py --key=data.num_classes
 check "a name with its value attached" prints "^3$"
 
-run config demo/demo.py
+run config tests/small.py
 check "nothing is coloured in a pipe" no_escapes
 
-"$ptv3" config demo/demo.py >/dev/full 2>"$err"
+"$ptv3" config tests/small.py >/dev/full 2>"$err"
 status=$?
 check "a full disk behind standard output" is 1
 

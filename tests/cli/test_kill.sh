@@ -7,9 +7,9 @@ rm -rf "$tmp"
 mkdir -p "$tmp" "$work/out"
 trap 'rm -rf "$work" "$tmp"' EXIT
 
-run predict demo/demo.py -w random:1 $cloud -o "$work/whole.npy" --memory 1G
+run predict tests/small.py -w random:1 $cloud -o "$work/whole.npy" --memory 1G
 check "a run without a file" is 0
-run predict demo/demo.py -w random:1 $cloud -o "$work/spilled.npy" --memory 13M --tmp "$tmp"
+run predict tests/small.py -w random:1 $cloud -o "$work/spilled.npy" --memory 13M --tmp "$tmp"
 check "a run with a file" is 0
 check "the file is told" says "in a temporary file of .* in '$tmp'"
 check "the labels are the same" cmp -s "$work/whole.npy" "$work/spilled.npy"
@@ -19,7 +19,7 @@ check "nothing is left" [ "$(ls -A "$tmp")" = "" ]
 killed() {
   delay=$1
   shift
-  "$ptv3" predict demo/demo.py -w random:1 $cloud -o "$work/out/labels.npy" -q "$@" \
+  "$ptv3" predict tests/small.py -w random:1 $cloud -o "$work/out/labels.npy" -q "$@" \
     --tmp "$tmp" >"$out" 2>"$err" &
   pid=$!
   sleep "$delay"

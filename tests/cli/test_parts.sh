@@ -2,7 +2,7 @@
 # in parts, and what is written is the same.
 . tests/cli/lib.sh
 cloud=demo/val/ign_77060_627760.las
-model="demo/demo.py --weight random:1"
+model="tests/small.py --weight random:1"
 small="model.backbone.enc_channels=[16,16,16,16] model.backbone.enc_num_head=[1,1,1,1]
   model.backbone.dec_channels=[16,16,16] model.backbone.dec_num_head=[1,1,1]
   model.backbone_out_channels=16 data.val.transform.2.grid_size=2"

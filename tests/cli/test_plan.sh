@@ -3,53 +3,53 @@
 . tests/cli/lib.sh
 cloud=demo/val/ign_77060_627760.las
 
-run plan demo/demo.py $cloud
+run plan tests/small.py $cloud
 check "a plan" is 0
 check "rows of the levels" prints "^0 "
 check "bytes by category" prints "^features"
 check "the verdict" prints "fits the budget"
 
-run plan demo/demo.py $cloud --json
+run plan tests/small.py $cloud --json
 check "JSON" is 0
 check "JSON has steps" prints '"op": "attention"'
 total=$(sed -n 's/.*"total": \([0-9]*\).*/\1/p' "$out")
 least=$(sed -n 's/.*"least": \([0-9]*\).*/\1/p' "$out")
 
 # The least that the plan names is the least with all points in memory.
-run plan demo/demo.py $cloud --memory $((least * 9 / 10)) --json
+run plan tests/small.py $cloud --memory $((least * 9 / 10)) --json
 check "less than the least fits with the file read in parts" is 0
 check "which is told" prints '"in_parts": true'
 least_parts=$(sed -n 's/.*"least": \([0-9]*\).*/\1/p' "$out")
-run plan demo/demo.py $cloud --memory $((least * 9 / 10))
+run plan tests/small.py $cloud --memory $((least * 9 / 10))
 check "in words too" prints "with the file read in parts"
-run plan demo/demo.py $cloud --memory $((least_parts * 9 / 10))
+run plan tests/small.py $cloud --memory $((least_parts * 9 / 10))
 check "less than that least does not fit" is 3
 check "the least is named" prints "the least that would do"
-run plan demo/demo.py $cloud --memory "$total"
+run plan tests/small.py $cloud --memory "$total"
 check "the peak fits" is 0
 
 # Below what it takes in memory: a file, the way chosen and the same numbers for others.
-run plan demo/demo.py $cloud --memory $((total * 9 / 10)) --json
+run plan tests/small.py $cloud --memory $((total * 9 / 10)) --json
 check "less than the peak fits" is 0
 check "tensors are in a file" prints '"spilled": [1-9]'
 check "so much of the disk" prints '"disk": [1-9]'
 check "other ways to run it" prints '"memory": [0-9]*, "disk": [0-9]*, "spilled": 0'
-run plan demo/demo.py $cloud --memory $((total * 9 / 10))
+run plan tests/small.py $cloud --memory $((total * 9 / 10))
 check "the file is told" prints "tensors in a temporary file of"
-run predict demo/demo.py -w random:1 $cloud -o "$work/labels.npy" --memory 14M --tmp /dev/null
+run predict tests/small.py -w random:1 $cloud -o "$work/labels.npy" --memory 14M --tmp /dev/null
 check "a folder that is none" is 4
 check "what to do about it" says "with --tmp or TMPDIR"
 
-run plan demo/demo.py --points 200000
+run plan tests/small.py --points 200000
 check "without a cloud" is 0
 check "rows are guessed" prints "guessed"
-run plan demo/demo.py --points 2000000000 --memory 1G
+run plan tests/small.py --points 2000000000 --memory 1G
 check "too many points" is 3
-run plan demo/demo.py
+run plan tests/small.py
 check "neither cloud nor points" is 2
-run plan demo/demo.py --points 10 --suggest
+run plan tests/small.py --points 10 --suggest
 check "--suggest needs a cloud" is 2
-run plan demo/demo.py $cloud --suggest --memory $((least * 2 / 3))
+run plan tests/small.py $cloud --suggest --memory $((least * 2 / 3))
 check "a suggestion" is 0
 check "the configured grid is too large" prints "too large"
 check "something fits" prints "fits"

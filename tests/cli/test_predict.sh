@@ -2,7 +2,7 @@
 . tests/cli/lib.sh
 cloud=demo/val/ign_77060_627760.las
 mkdir "$work/o"
-model="demo/demo.py --weight random:1"
+model="tests/small.py --weight random:1"
 
 run predict $model $cloud -o "$work/o/a.npy"
 check "labels" is 0
@@ -16,7 +16,7 @@ check "--quiet says nothing" silent
 check "--quiet prints nothing" [ ! -s "$out" ]
 check "labels do not depend on threads" cmp -s "$work/o/a.npy" "$work/o/b.npy"
 
-run predict demo/demo.py --weight random:2 $cloud -o "$work/o/c.npy" -q
+run predict tests/small.py --weight random:2 $cloud -o "$work/o/c.npy" -q
 check "another seed gives other labels" fails cmp -s "$work/o/a.npy" "$work/o/c.npy"
 
 run predict $model $cloud -o "$work/o/p.npy" --probabilities -q
@@ -79,11 +79,11 @@ check "--fill" is 0
 
 run predict $model $cloud
 check "a missing -o is wrong use" is 2
-run predict demo/demo.py $cloud -o "$work/o/no.npy"
+run predict tests/small.py $cloud -o "$work/o/no.npy"
 check "missing weights are wrong use" is 2
 run predict $model $cloud -o "$work/o/no.xyz"
 check "an output that is not offered" is 2
-run predict demo/demo.py --weight random:x $cloud -o "$work/o/no.npy"
+run predict tests/small.py --weight random:x $cloud -o "$work/o/no.npy"
 check "a seed that is none" is 2
 run predict $model $cloud -o "$work/o/no.las" --las-codes 1,2
 check "too few codes" is 2
@@ -111,11 +111,11 @@ json='{"seg_head.weight":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
   printf '%s' "$json"
   i32 1065353216 1073741824
 } >"$work/w.safetensors"
-run predict demo/demo.py --weight "$work/w.safetensors" $cloud -o "$work/o/no.las"
+run predict tests/small.py --weight "$work/w.safetensors" $cloud -o "$work/o/no.las"
 check "weights of another model" is 5
 run info "$work/w.safetensors"
 check "info does not take them for ours" prints "not a PT-v3m1"
-run predict demo/demo.py --weight random:1 --options model.num_classes=4 data.num_classes=4 data.names=[a,b,c,d] las_codes=[2,5,6,1] $cloud -o "$work/o/four.npy" -q
+run predict tests/small.py --weight random:1 --options model.num_classes=4 data.num_classes=4 data.names=[a,b,c,d] las_codes=[2,5,6,1] $cloud -o "$work/o/four.npy" -q
 check "options reach the model" is 0
 
 check "failures left no file" only "$work/o" a.npy b.npy c.npy p.npy p_probabilities.npy d.las d.png e.ply dir n.npy fill.npy four.npy

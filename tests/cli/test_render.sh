@@ -27,21 +27,21 @@ check "labels against themselves" is 0
 run render $cloud -o "$work/o/label.png" --by label --names zero,one,ground --width 200 --height 200
 check "names of classes" is 0
 
-# labels are renumbered by the configuration: codes 2 and 6 are classes 0 and 2 of demo.py
+# labels are renumbered by the configuration: codes 2 and 6 are classes 0 and 2 of small.py
 printf 'x y z label\n0 0 0 2\n1 0 0 6\n2 1 0 2\n3 3 0 6\n' >"$work/codes.xyz"
 printf 'x y z label\n0 0 0 0\n1 0 0 2\n2 1 0 0\n3 3 0 2\n' >"$work/classes.xyz"
 printf '\000\000\002\002' >"$work/p.bin"
-run render "$work/codes.xyz" -o "$work/e1.png" --by error --prediction "$work/p.bin" --config demo/demo.py --width 64 --height 64 --no-legend
+run render "$work/codes.xyz" -o "$work/e1.png" --by error --prediction "$work/p.bin" --config tests/small.py --width 64 --height 64 --no-legend
 check "errors by a configuration's numbering" is 0
 run render "$work/classes.xyz" -o "$work/e2.png" --by error --prediction "$work/p.bin" --width 64 --height 64 --no-legend
 check "a prediction of one byte a point" is 0
 check "are those of the classes" cmp -s "$work/e1.png" "$work/e2.png"
 run render "$work/codes.xyz" -o "$work/e3.png" --by error --prediction "$work/p.bin" --width 64 --height 64 --no-legend
 check "and others without it" fails cmp -s "$work/e1.png" "$work/e3.png"
-run predict demo/demo.py --weight random:1 $cloud -o "$work/c.npy" -q
-run predict demo/demo.py --weight random:1 $cloud -o "$work/c.las" -q
-run render $cloud -o "$work/e4.png" --by error --prediction "$work/c.npy" --config demo/demo.py --width 64 --height 64
-run render $cloud -o "$work/e5.png" --by error --prediction "$work/c.las" --config demo/demo.py --width 64 --height 64
+run predict tests/small.py --weight random:1 $cloud -o "$work/c.npy" -q
+run predict tests/small.py --weight random:1 $cloud -o "$work/c.las" -q
+run render $cloud -o "$work/e4.png" --by error --prediction "$work/c.npy" --config tests/small.py --width 64 --height 64
+run render $cloud -o "$work/e5.png" --by error --prediction "$work/c.las" --config tests/small.py --width 64 --height 64
 check "LAS codes become classes again" cmp -s "$work/e4.png" "$work/e5.png"
 
 run render $cloud -o "$work/o/no.png" --by color
