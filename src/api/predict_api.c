@@ -44,6 +44,7 @@ int ptv3_predict(struct ptv3_model *model, const struct ptv3_cloud *cloud,
   struct ptv3_error inner = {0};
   struct ptv3_predict_options o = options ? *options : (struct ptv3_predict_options){0};
   struct pt_predict how = {.pipeline = &model->pipeline,
+                           .grid_size = pt_pipeline_grid_size(&model->pipeline),
                            .seed = o.seed,
                            .shuffle_orders = o.shuffle_orders,
                            .shuffle_seed = o.shuffle_seed,

@@ -116,10 +116,12 @@ static int write_memory(struct job *j, struct in_memory *m, const struct ptv3_cl
   return save(j, &r, err);
 }
 
-static int from_memory(struct job *j, struct ptv3_error *err) {
+/* last: there is no other way, should this one not fit. */
+static int from_memory(struct job *j, bool last, struct ptv3_error *err) {
   struct ptv3_cloud *cloud;
   struct pt_cloud work = {0}; /* the transforms work in place: what they change is copied */
-  const struct pt_predict p = how(j);
+  struct pt_predict p = how(j);
+  p.grid_size = last ? pt_pipeline_grid_size(p.pipeline) : 0;
   int status = ptv3_cloud_load(j->model->ctx, j->path, &j->o.cloud, &cloud, err);
   if (status) return status;
   struct in_memory m = {.cloud = &cloud->points, .points = {.cloud = &cloud->points}};
@@ -292,7 +294,7 @@ static int either(struct job *j, bool parts, struct ptv3_error *err) {
   if (status) return status;
   parts = pt_parts_decide(&c, j->model, j->path, &f) || parts;
   if (!parts) {
-    status = from_memory(j, err);
+    status = from_memory(j, !c.possible, err);
     parts = status == PTV3_BUDGET && !j->done.writing;
     if (parts && !c.possible) {
       status = pt_parts_refuse(&c, err);

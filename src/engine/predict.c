@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "coarser.h"
 #include "compat.h"
 #include "shuffle.h"
 
@@ -131,7 +132,9 @@ static int run(struct pt_env *env, const struct pt_model *model, const struct pt
   }
   struct pt_model used = *model;
   int status = p->need ? PTV3_OK : ask_compat(env, &used, &batch, p->compat, err);
-  return status ? status : pt_forward(env, &used, &batch, &opt, NULL, err);
+  if (!status) status = pt_forward(env, &used, &batch, &opt, NULL, err);
+  if (status == PTV3_BUDGET) pt_say_coarser(env, &used, &batch, p->grid_size, err);
+  return status;
 }
 
 int pt_predict_rows(struct pt_env *env, const struct pt_model *model, struct pt_cloud *cloud,

@@ -22,7 +22,8 @@ struct pt_predict {
   uint64_t seed;        /* of the draws of the transforms (which point stands for a voxel) */
   uint64_t sample;      /* number of the scene: part of what its draws depend on */
   struct pt_draw *draw; /* where draws go on, in place of seed and sample; NULL: from there */
-  double grid_size;     /* metres, for messages; 0: the pipeline's */
+  double grid_size;     /* metres; where the network does not fit, a coarser one that would is
+                           named; 0: none is looked for */
   bool shuffle_orders;  /* draw the orders of the curves from shuffle_seed, as Pointcept does */
   uint64_t shuffle_seed;
   struct pt_need *need; /* not NULL: only what it would take is worked out; see forward.h */
