@@ -45,5 +45,10 @@ check "a text file that does not fit" is 3
 check "cannot be read in parts" says "nor can it be read in parts"
 run predict $model $cloud -o "$work/no.npy" --options $small --memory 1500K
 check "too little even so" is 3
+run predict $model $cloud -o "$work/no.npy" --options $small data.val.transform.2.grid_size=0.5 --memory 3M
+check "too many voxels" is 3
+check "a coarser grid is named" says "grid_size=1 in place of 0.5 would fit"
+run predict $model $cloud -o "$work/one.npy" --options $small data.val.transform.2.grid_size=1 --memory 3M
+check "and fits" is 0
 check "nothing is left behind" absent "$work/no.npy"
 finish
