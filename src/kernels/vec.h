@@ -104,7 +104,10 @@ PT_INLINE pt_v pt_vscale(pt_v y, pt_v n) {
 PT_INLINE __m256i pt_vmask_(int n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-PT_INLINE pt_v pt_vload_n(const float *p, int n) { return _mm256_maskload_ps(p, pt_vmask_(n)); }
+/* A masked load that misses the cache is several times as slow as a whole one. */
+PT_INLINE pt_v pt_vload_n(const float *p, int n) {
+  return n >= 8 ? pt_vload(p) : _mm256_maskload_ps(p, pt_vmask_(n));
+}
 PT_INLINE void pt_vstore_n(float *p, pt_v v, int n) {
   if (n >= 8)
     pt_vstore(p, v);

@@ -1,6 +1,7 @@
 /* batchnorm_cpu.c - batchnorm.h in two passes over the rows: sums of all chunks (sums_cpu.h),
  * then the rows of each tile. Numbers are summed as differences from the first row, so that
- * the variance does not suffer where the mean is far from 0. */
+ * the variance does not suffer where the mean is far from 0. Loads of whole vectors are written
+ * apart from those of a row's rest: masked loads that miss the cache take six times as long. */
 #include "batchnorm.h"
 
 #include "isa.h"
@@ -21,8 +22,7 @@ int64_t PT_FN(pt_batchnorm_scratch)(const struct pt_batchnorm *a, int tile) {
 
 /* sum += d, square += d d for n channels of a few rows, d = y - first row. */
 PT_INLINE void sum_few(const struct pt_batchnorm *a, const enum pt_dtype type, int64_t first,
-                       int64_t rows, int i, double *sum, double *square) {
-  const int n = a->c - i;
+                       int64_t rows, int i, const int n, double *sum, double *square) {
   const pt_v from = pt_vget(a->y, type, i, n);
   const pt_vd from_low = pt_vd_low(from), from_high = pt_vd_high(from);
   pt_vd s0 = pt_vd_load(sum), s1 = pt_vd_load(sum + PT_VDW);
@@ -42,7 +42,10 @@ PT_INLINE void sum_chunk_(const struct pt_batchnorm *a, const enum pt_dtype type
   double *square = sum + pt_row_ld(a->c);
   for (int64_t r = first; r < end; r += SUM_ROWS) {
     const int64_t rows = end - r < SUM_ROWS ? end - r : SUM_ROWS;
-    for (int i = 0; i < a->c; i += PT_VW) sum_few(a, type, r, rows, i, sum + i, square + i);
+    int i = 0;
+    for (; i + PT_VW <= a->c; i += PT_VW)
+      sum_few(a, type, r, rows, i, PT_VW, sum + i, square + i);
+    if (i < a->c) sum_few(a, type, r, rows, i, a->c - i, sum + i, square + i);
   }
 }
 
@@ -72,18 +75,23 @@ static void finish_stats(const struct pt_batchnorm *a, const double *sum) {
 
 /* ---- rows ---- */
 
+/* Channels i .. i + n - 1 of row r; up: the row's of the other branch, where sum says so. */
+PT_INLINE void few_channels(const struct pt_batchnorm *a, const enum pt_dtype type, int64_t r,
+                            int64_t up, int i, const int n, const bool sum) {
+  const int64_t at = r * a->c + i;
+  const pt_v d = pt_vsub(pt_vget(a->y, type, at, n), pt_vload_n(a->stats + i, n));
+  const pt_v xhat = pt_vmul(d, pt_vload_n(a->stats + a->c + i, n));
+  pt_v v = pt_vgelu(pt_vfma(xhat, pt_vload_n(a->gamma + i, n), pt_vload_n(a->beta + i, n)));
+  if (sum) v = pt_vadd(v, pt_vget(a->up, type, up * a->c + i, n));
+  pt_vput(a->out, type, at, v, n);
+}
+
 PT_INLINE void one_row(const struct pt_batchnorm *a, const enum pt_dtype type, int64_t r,
                        const bool sum) {
-  const float *mean = a->stats, *inv = a->stats + a->c;
-  const int64_t at = r * a->c, up = sum ? (int64_t)a->cluster[r] * a->c : 0;
-  for (int i = 0; i < a->c; i += PT_VW) {
-    const int n = a->c - i;
-    const pt_v d = pt_vsub(pt_vget(a->y, type, at + i, n), pt_vload_n(mean + i, n));
-    const pt_v xhat = pt_vmul(d, pt_vload_n(inv + i, n));
-    pt_v v = pt_vgelu(pt_vfma(xhat, pt_vload_n(a->gamma + i, n), pt_vload_n(a->beta + i, n)));
-    if (sum) v = pt_vadd(v, pt_vget(a->up, type, up + i, n));
-    pt_vput(a->out, type, at + i, v, n);
-  }
+  const int64_t up = sum ? a->cluster[r] : 0;
+  int i = 0;
+  for (; i + PT_VW <= a->c; i += PT_VW) few_channels(a, type, r, up, i, PT_VW, sum);
+  if (i < a->c) few_channels(a, type, r, up, i, a->c - i, sum);
 }
 
 PT_INLINE void some_rows(const struct pt_batchnorm *a, const enum pt_dtype type, int64_t first,

@@ -24,8 +24,7 @@ struct channels {
   int i, n;
 };
 
-PT_INLINE struct channels channels(const struct pt_batchnorm_grad *a, int i) {
-  const int n = a->c - i;
+PT_INLINE struct channels channels(const struct pt_batchnorm_grad *a, int i, const int n) {
   return (struct channels){pt_vload_n(a->stats + i, n),
                            pt_vload_n(a->stats + a->c + i, n),
                            pt_vload_n(a->gamma + i, n),
@@ -49,8 +48,9 @@ PT_INLINE pt_v grad_of(const struct pt_batchnorm_grad *a, const enum pt_dtype ty
 
 /* sum += dh, product += dh xhat for a vector of channels of a few rows. */
 PT_INLINE void sum_few(const struct pt_batchnorm_grad *a, const enum pt_dtype type,
-                       int64_t first, int64_t rows, int i, double *sum, double *product) {
-  const struct channels k = channels(a, i);
+                       int64_t first, int64_t rows, int i, const int n, double *sum,
+                       double *product) {
+  const struct channels k = channels(a, i, n);
   pt_vd s0 = pt_vd_load(sum), s1 = pt_vd_load(sum + PT_VDW);
   pt_vd p0 = pt_vd_load(product), p1 = pt_vd_load(product + PT_VDW);
   for (int64_t r = first; r < first + rows; r++) {
@@ -69,7 +69,10 @@ PT_INLINE void sum_chunk_(const struct pt_batchnorm_grad *a, const enum pt_dtype
   double *product = sum + pt_row_ld(a->c);
   for (int64_t r = first; r < end; r += SUM_ROWS) {
     const int64_t rows = end - r < SUM_ROWS ? end - r : SUM_ROWS;
-    for (int i = 0; i < a->c; i += PT_VW) sum_few(a, type, r, rows, i, sum + i, product + i);
+    int i = 0;
+    for (; i + PT_VW <= a->c; i += PT_VW)
+      sum_few(a, type, r, rows, i, PT_VW, sum + i, product + i);
+    if (i < a->c) sum_few(a, type, r, rows, i, a->c - i, sum + i, product + i);
   }
 }
 
@@ -94,19 +97,25 @@ static void finish_sums(const struct pt_batchnorm_grad *a, const double *sum, fl
 
 /* ---- rows ---- */
 
-/* g = gamma inv (dh - mean(dh) - xhat mean(dh xhat)); mean [2, pt_row_ld]. */
+/* g = gamma inv (dh - mean(dh) - xhat mean(dh xhat)) for channels i .. i + n - 1 of row r;
+ * mean [2, pt_row_ld]. */
+PT_INLINE void few_channels(const struct pt_batchnorm_grad *a, const enum pt_dtype type,
+                            int64_t r, int i, const int n, const float *mean) {
+  const struct channels k = channels(a, i, n);
+  pt_v xhat;
+  pt_v d = grad_of(a, type, r, &k, &xhat);
+  d = pt_vsub(d, pt_vload(mean + i));
+  d = pt_vsub(d, pt_vmul(xhat, pt_vload(mean + pt_row_ld(a->c) + i)));
+  pt_vput(a->g, type, r * a->c + i, pt_vmul(pt_vmul(k.gamma, k.inv), d), n);
+}
+
 PT_INLINE void some_rows(const struct pt_batchnorm_grad *a, const enum pt_dtype type,
                          int64_t first, int64_t end, const float *mean) {
-  const int64_t ld = pt_row_ld(a->c);
-  for (int64_t r = first; r < end; r++)
-    for (int i = 0; i < a->c; i += PT_VW) {
-      const struct channels k = channels(a, i);
-      pt_v xhat;
-      pt_v d = grad_of(a, type, r, &k, &xhat);
-      d = pt_vsub(d, pt_vload_n(mean + i, k.n));
-      d = pt_vsub(d, pt_vmul(xhat, pt_vload_n(mean + ld + i, k.n)));
-      pt_vput(a->g, type, r * a->c + i, pt_vmul(pt_vmul(k.gamma, k.inv), d), k.n);
-    }
+  for (int64_t r = first; r < end; r++) {
+    int i = 0;
+    for (; i + PT_VW <= a->c; i += PT_VW) few_channels(a, type, r, i, PT_VW, mean);
+    if (i < a->c) few_channels(a, type, r, i, a->c - i, mean);
+  }
 }
 
 static void one_tile(const struct pt_batchnorm_grad *a, int64_t first, int64_t end,

@@ -55,24 +55,33 @@ static void linear(const struct pt_pool_grad *a, int64_t first, int64_t rows, fl
   PT_FN(pt_gemm)(rows, x, &a->w, pt_dst(y, pt_row_ld(a->c)), PT_GEMM_BIAS, a->bias);
 }
 
+/* Takes row r into the maxima and where they are. */
+static void take_row(float *restrict max, int32_t *restrict at, const float *restrict row,
+                     int32_t r, int c) {
+  for (int j = 0; j < c; j++) {
+    const bool more = row[j] > max[j];
+    max[j] = more ? row[j] : max[j];
+    at[j] = more ? r : at[j];
+  }
+}
+
+/* dy of row r, which has the maxima that `at` says. */
+static void give_row(float *restrict dy, const float *restrict g, const int32_t *restrict at,
+                     int32_t r, int c) {
+  for (int j = 0; j < c; j++) dy[j] = at[j] == r ? g[j] : 0.0f;
+}
+
 /* Takes rows first .. end - 1, which lie at y, into the maxima of a cell that begins at row
  * `from`: only a greater number replaces one, so the first row of equals stays. */
 static void take_rows(const struct pt_pool_grad *a, const struct room *k, int64_t from,
                       int64_t first, int64_t end, const float *y) {
-  float *restrict max = k->max;
-  int32_t *restrict at = k->at;
   for (int64_t r = first; r < end; r++, y += pt_row_ld(a->c)) {
-    const float *restrict row = y;
-    if (r == from) {
-      memcpy(max, row, (size_t)a->c * sizeof *max);
-      for (int j = 0; j < a->c; j++) at[j] = (int32_t)r;
+    if (r > from) {
+      take_row(k->max, k->at, y, (int32_t)r, a->c);
       continue;
     }
-    for (int j = 0; j < a->c; j++) {
-      const bool more = row[j] > max[j];
-      max[j] = more ? row[j] : max[j];
-      at[j] = more ? (int32_t)r : at[j];
-    }
+    memcpy(k->max, y, (size_t)a->c * sizeof *y);
+    for (int j = 0; j < a->c; j++) k->at[j] = (int32_t)r;
   }
 }
 
@@ -112,12 +121,9 @@ static void one_cell(const struct pt_pool_grad *a, const struct room *k, int64_t
   take_rows(a, k, from, begin, stop, y);
   take_far_rows(a, k, from, stop, to);
   pt_widen_row(k->g, pt_at(a->g, a->type, (a->row ? a->row[s] : s) * a->c), a->type, a->c);
-  const float *restrict g = k->g;
-  const int32_t *restrict at = k->at;
   for (int64_t r = begin; r < stop; r++, y += ld) {
-    float *restrict dy = y;
-    for (int j = 0; j < a->c; j++) dy[j] = at[j] == (int32_t)r ? g[j] : 0.0f;
-    pt_narrow_row(dy, a->wt.type, dy, a->c);
+    give_row(y, k->g, k->at, (int32_t)r, a->c);
+    pt_narrow_row(y, a->wt.type, y, a->c);
   }
 }
 
