@@ -34,9 +34,9 @@ struct problem {
   enum pt_dtype type; /* of the op's features */
   enum pt_dtype mats; /* of its weights */
   /* A result may be off by 2^-24 * (8 + 4 sqrt(depth)) * gain * max(1, largest |result|):
-   * depth roundings in the longest chain of operations, whose errors add up like a random
-   * walk, four standard deviations and more; gain is by how much the op enlarges an error made
-   * inside it. Each case file says where its numbers come from.
+   * the largest of its own array; depth roundings in the longest chain of operations, whose
+   * errors add up like a random walk, four standard deviations and more; gain is by how much
+   * the op enlarges an error made inside it. Each case file says where its numbers come from.
    *
    * A number of bf16 is off by up to u = 2^-8 of itself. So with features in bf16
    * u (2 stored + 2.3 rounded) * gain * max(1, largest |result|) more is allowed. stored is

@@ -120,47 +120,41 @@ static char *result_of(const struct problem *p) {
   return all;
 }
 
-/* Number i of all outputs one after the other; false past the last. */
-struct place {
-  int block;
-  int64_t number; /* of the block */
-  const char *at; /* of the block */
-};
-
-static bool next_number(const struct problem *p, struct place *w, double *x) {
-  for (;; w->block++, w->number = 0) {
-    if (w->block == p->count) return false;
-    const struct data_block *b = &p->blocks[w->block];
-    if (!is_result(b)) continue;
-    if (w->number < (int64_t)b->bytes / pt_dtype(b->type)->bytes) {
-      *x = pt_load(w->at, b->type, w->number++);
-      return true;
-    }
-    w->at += b->bytes;
-  }
-}
-
-static double allowed(const struct problem *p, double scale) {
+static double allowed(const struct problem *p, const struct data_block *b, double scale) {
   double part = 0x1p-24 * (8 + 4 * sqrt(p->depth));
-  bool stored = false;
-  for (int i = 0; i < p->count; i++)
-    stored |= is_result(&p->blocks[i]) && p->blocks[i].type == PT_BF16;
-  if (p->type == PT_BF16) part += 0x1p-8 * (2 * stored + 2.3 * p->rounded);
+  if (p->type == PT_BF16) part += 0x1p-8 * (2 * (b->type == PT_BF16) + 2.3 * p->rounded);
   return part * p->gain * scale;
 }
 
-/* Largest difference as a part of what is allowed; NaN if a result is. */
-static double compare(const struct problem *p, const char *want, const char *got) {
-  double scale = 1.0, worst = 0.0, x, y;
-  for (struct place a = {.at = want}; next_number(p, &a, &x);)
-    if (p->blocks[a.block].type != PT_I64) scale = fmax(scale, fabs(x));
-  const double limit = allowed(p, scale);
-  struct place a = {.at = want}, b = {.at = got};
-  while (next_number(p, &a, &x) && next_number(p, &b, &y)) {
+/* Largest difference of one output as a part of what is allowed; NaN if a result is. */
+static double compare_block(const struct problem *p, const struct data_block *b,
+                            const char *want, const char *got) {
+  const int64_t n = (int64_t)b->bytes / pt_dtype(b->type)->bytes;
+  double scale = 1.0, worst = 0.0;
+  for (int64_t i = 0; i < n; i++)
+    if (b->type != PT_I64) scale = fmax(scale, fabs(pt_load(want, b->type, i)));
+  const double limit = allowed(p, b, scale);
+  for (int64_t i = 0; i < n; i++) {
+    const double x = pt_load(want, b->type, i), y = pt_load(got, b->type, i);
     double e = fabs(x - y) / limit;
-    if (p->blocks[a.block].type == PT_I64) e = x == y ? 0 : INFINITY;
+    if (b->type == PT_I64) e = x == y ? 0 : INFINITY;
     if (!(e <= worst)) worst = e;
     if (worst != worst) break;
+  }
+  return worst;
+}
+
+/* The largest of all outputs. */
+static double compare(const struct problem *p, const char *want, const char *got) {
+  double worst = 0.0;
+  for (int i = 0; i < p->count; i++) {
+    const struct data_block *b = &p->blocks[i];
+    if (!is_result(b)) continue;
+    const double e = compare_block(p, b, want, got);
+    if (!(e <= worst)) worst = e;
+    if (worst != worst) break;
+    want += b->bytes;
+    got += b->bytes;
   }
   return worst;
 }
