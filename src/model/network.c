@@ -5,16 +5,12 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "builder.h"
 #include "size.h"
 
-struct builder {
-  const struct pt_ptv3 *cfg;
+struct build {
+  struct pt_builder b;
   const struct pt_ptv3_weights *w;
-  const struct pt_structure *s;
-  struct pt_plan *plan;
-  int status;
-  struct ptv3_error *err;
-  struct pt_step spare; /* what step() gives after a failure, so that callers need no check */
 };
 
 /* A stage's features on their way through its blocks. */
@@ -24,50 +20,17 @@ struct flow {
   int up;   /* a term still missing from x: up[cluster[r]], or -1 */
 };
 
-static int tensor_of(struct builder *b, enum pt_dtype type, int64_t rows, int channels) {
-  if (b->status) return -1;
-  int t = pt_plan_tensor(b->plan, rows, channels, type, b->err);
-  if (t < 0) b->status = PTV3_BUDGET;
-  return t;
-}
-
-static int tensor(struct builder *b, int64_t rows, int channels) {
-  return tensor_of(b, b->cfg->type, rows, channels);
-}
-
-static struct pt_step *step(struct builder *b, enum pt_op op, const char *label, int out) {
-  struct pt_step *s = b->status ? NULL : pt_plan_step(b->plan, op, label, b->err);
-  if (!s) {
-    if (!b->status) b->status = PTV3_BUDGET;
-    b->spare.binds = 0;
-    return &b->spare;
-  }
-  s->out = out;
-  return s;
-}
-
-#define BIND(s, op, field, t) pt_bind(s, offsetof(struct pt_##op, field), t)
-
-/* Points of the smallest cloud at a stage. */
-static int64_t smallest_cloud(const struct pt_structure *s, const struct pt_stage *t) {
-  int64_t least = INT64_MAX;
-  for (int c = 0; c < s->clouds; c++) least = pt_min(least, t->offset[c + 1] - t->offset[c]);
-  return least;
-}
-
-/* K: the configured patch size; without flash attention no more than the smallest cloud has
- * (SerializedAttention.forward). */
-static int patch_of(const struct builder *b, const struct pt_stage *t, int patch) {
-  return b->cfg->enable_flash ? patch : (int)pt_min(patch, smallest_cloud(b->s, t));
+static int tensor(struct build *k, int64_t rows, int channels) {
+  return pt_add_tensor(&k->b, rows, channels, k->b.cfg->type);
 }
 
 /* ---- the three parts of a block ---- */
 
-static void add_cpe(struct builder *b, const char *label, const struct pt_stage *t, int c,
+static void add_cpe(struct build *k, const char *label, const struct pt_stage *t, int c,
                     const struct pt_block_weights *w, const struct flow *f, int out) {
-  struct pt_step *s = step(b, PT_OP_cpe, label, out);
+  struct pt_step *s = pt_add_step(&k->b, PT_OP_cpe, label, out);
   struct pt_cpe *a = &s->a.cpe;
-  a->type = b->cfg->type;
+  a->type = k->b.cfg->type;
   a->vox = &t->vox;
   a->n = t->n;
   a->c = c;
@@ -75,74 +38,74 @@ static void add_cpe(struct builder *b, const char *label, const struct pt_stage 
   a->w = w->cpe_w, a->bias = w->cpe_bias;
   a->gamma = w->cpe_gamma, a->beta = w->cpe_beta;
   if (f->up >= 0) a->cluster = t->cluster;
-  BIND(s, cpe, in, f->conv);
-  BIND(s, cpe, res, f->x);
-  BIND(s, cpe, up, f->up);
-  BIND(s, cpe, out, out);
+  PT_BIND(s, cpe, in, f->conv);
+  PT_BIND(s, cpe, res, f->x);
+  PT_BIND(s, cpe, up, f->up);
+  PT_BIND(s, cpe, out, out);
 }
 
-static void add_attention(struct builder *b, const char *label, const struct pt_stage *t,
+static void add_attention(struct build *k, const char *label, const struct pt_stage *t,
                           const struct pt_ptv3_stage *g, const struct pt_block_weights *w,
                           int order, int patch, int x) {
-  struct pt_step *s = step(b, PT_OP_attention, label, x);
+  struct pt_step *s = pt_add_step(&k->b, PT_OP_attention, label, x);
   struct pt_attention *a = &s->a.attention;
-  a->type = b->cfg->type;
+  a->type = k->b.cfg->type;
   a->n = t->n;
   a->c = g->channels, a->heads = g->heads;
   a->patch = patch;
-  a->clouds = b->s->clouds, a->offset = t->offset;
+  a->clouds = k->b.s->clouds, a->offset = t->offset;
   a->order = t->order[t->curve[order]];
-  a->pre_norm = b->cfg->pre_norm;
+  a->pre_norm = k->b.cfg->pre_norm;
   a->gamma = w->norm1_gamma, a->beta = w->norm1_beta;
   a->qkv = w->qkv, a->qkv_bias = w->qkv_bias;
   a->proj = w->proj, a->proj_bias = w->proj_bias;
   double d = g->channels / g->heads;
-  a->scale = (float)(b->cfg->qk_scale != 0 ? b->cfg->qk_scale : 1 / sqrt(d));
+  a->scale = (float)(k->b.cfg->qk_scale != 0 ? k->b.cfg->qk_scale : 1 / sqrt(d));
   a->rpe = w->rpe;
   a->rpe_bound = pt_rpe_bound(g->patch);
   a->coord = t->coord;
-  BIND(s, attention, x, x);
+  PT_BIND(s, attention, x, x);
 }
 
-static void add_mlp(struct builder *b, const char *label, const struct pt_stage *t, int c,
+static void add_mlp(struct build *k, const char *label, const struct pt_stage *t, int c,
                     const struct pt_block_weights *w, int x, int branch) {
-  struct pt_step *s = step(b, PT_OP_mlp, label, x);
+  struct pt_step *s = pt_add_step(&k->b, PT_OP_mlp, label, x);
   struct pt_mlp *a = &s->a.mlp;
-  a->type = b->cfg->type;
+  a->type = k->b.cfg->type;
   a->n = t->n;
-  a->c = c, a->hidden = (int)(c * b->cfg->mlp_ratio);
-  a->pre_norm = b->cfg->pre_norm;
+  a->c = c, a->hidden = (int)(c * k->b.cfg->mlp_ratio);
+  a->pre_norm = k->b.cfg->pre_norm;
   a->gamma = w->norm2_gamma, a->beta = w->norm2_beta;
   a->w1 = w->fc1, a->b1 = w->fc1_bias;
   a->w2 = w->fc2, a->b2 = w->fc2_bias;
-  BIND(s, mlp, x, x);
-  BIND(s, mlp, branch, branch);
+  PT_BIND(s, mlp, x, x);
+  PT_BIND(s, mlp, branch, branch);
 }
 
 /* The blocks of a stage; returns the tensor with their result. patch is the size by which the
  * stage was cut when it was first met: Pointcept keeps the encoder's cut for the decoder. */
-static int add_blocks(struct builder *b, const char *side, int stage,
+static int add_blocks(struct build *k, const char *side, int stage,
                       const struct pt_ptv3_stage *g, const struct pt_block_weights *w,
                       int patch, struct flow f) {
   /* When only sizes are wanted there are no weights; scratch depends on their type. */
-  const enum pt_dtype m = b->cfg->mat;
+  const enum pt_dtype m = k->b.cfg->mat;
   const struct pt_block_weights none = {.conv_w.type = m,
                                         .cpe_w.type = m,
                                         .qkv.type = m,
                                         .proj.type = m,
                                         .fc1.type = m,
                                         .fc2.type = m};
-  const struct pt_stage *t = &b->s->stage[stage];
+  const struct pt_stage *t = &k->b.s->stage[stage];
   for (int i = 0; i < g->depth; i++) {
     char label[32];
     snprintf(label, sizeof label, "%s%d.block%d", side, stage, i);
-    int y = tensor(b, t->n, g->channels);
+    int y = tensor(k, t->n, g->channels);
     bool last = i + 1 == g->depth;
-    int branch = b->cfg->compat_151 && !last ? tensor(b, t->n, g->channels) : -1;
+    int branch = k->b.cfg->compat_151 && !last ? tensor(k, t->n, g->channels) : -1;
     const struct pt_block_weights *bw = w ? &w[i] : &none;
-    add_cpe(b, label, t, g->channels, bw, &f, y);
-    add_attention(b, label, t, g, bw, i % b->cfg->orders, patch, y);
-    add_mlp(b, label, t, g->channels, bw, y, branch);
+    add_cpe(k, label, t, g->channels, bw, &f, y);
+    add_attention(k, label, t, g, bw, i % k->b.cfg->orders, patch, y);
+    add_mlp(k, label, t, g->channels, bw, y, branch);
     f = (struct flow){y, branch >= 0 ? branch : y, -1};
   }
   return f.x;
@@ -150,115 +113,113 @@ static int add_blocks(struct builder *b, const char *side, int stage,
 
 /* ---- between stages ---- */
 
-static int add_embed(struct builder *b, int input) {
-  const struct pt_stage *t = &b->s->stage[0];
-  int out = tensor(b, t->n, b->cfg->enc[0].channels);
-  struct pt_step *s = step(b, PT_OP_embed, "embedding", out);
+static int add_embed(struct build *k, int input) {
+  const struct pt_stage *t = &k->b.s->stage[0];
+  int out = tensor(k, t->n, k->b.cfg->enc[0].channels);
+  struct pt_step *s = pt_add_step(&k->b, PT_OP_embed, "embedding", out);
   struct pt_embed *a = &s->a.embed;
-  a->type = b->cfg->type;
+  a->type = k->b.cfg->type;
   a->vox = &t->vox;
   a->n = t->n;
-  a->in = b->cfg->in_channels, a->c = b->cfg->enc[0].channels;
-  a->w = b->w->stem_w, a->bias = b->w->stem_bias;
-  BIND(s, embed, x, input);
-  BIND(s, embed, out, out);
+  a->in = k->b.cfg->in_channels, a->c = k->b.cfg->enc[0].channels;
+  a->w = k->w->stem_w, a->bias = k->w->stem_bias;
+  PT_BIND(s, embed, x, input);
+  PT_BIND(s, embed, out, out);
   return out;
 }
 
-static int add_pool(struct builder *b, int stage, int x) {
-  const struct pt_stage *t = &b->s->stage[stage - 1], *u = &b->s->stage[stage];
-  const struct pt_linear_weights *w = &b->w->down[stage];
+static int add_pool(struct build *k, int stage, int x) {
+  const struct pt_stage *t = &k->b.s->stage[stage - 1], *u = &k->b.s->stage[stage];
+  const struct pt_linear_weights *w = &k->w->down[stage];
   char label[32];
   snprintf(label, sizeof label, "enc%d.down", stage);
-  int out = tensor(b, u->n, b->cfg->enc[stage].channels);
-  struct pt_step *s = step(b, PT_OP_pool, label, out);
+  int out = tensor(k, u->n, k->b.cfg->enc[stage].channels);
+  struct pt_step *s = pt_add_step(&k->b, PT_OP_pool, label, out);
   struct pt_pool *a = &s->a.pool;
-  a->type = b->cfg->type;
+  a->type = k->b.cfg->type;
   a->n = t->n, a->m = u->n;
-  a->in = b->cfg->enc[stage - 1].channels, a->c = b->cfg->enc[stage].channels;
+  a->in = k->b.cfg->enc[stage - 1].channels, a->c = k->b.cfg->enc[stage].channels;
   a->start = t->start, a->row = t->row;
   a->w = w->w, a->bias = w->bias;
   a->g = w->g, a->shift = w->shift;
-  BIND(s, pool, x, x);
-  BIND(s, pool, out, out);
+  PT_BIND(s, pool, x, x);
+  PT_BIND(s, pool, out, out);
   return out;
 }
 
 /* gelu(x W + b) [+ up[cluster]] on the rows of stage t. */
-static int add_branch(struct builder *b, const char *label, const struct pt_stage *t, int in,
+static int add_branch(struct build *k, const char *label, const struct pt_stage *t, int in,
                       int c, const struct pt_linear_weights *w, int x, int up) {
-  int out = tensor(b, t->n, c);
-  struct pt_step *s = step(b, PT_OP_unpool, label, out);
+  int out = tensor(k, t->n, c);
+  struct pt_step *s = pt_add_step(&k->b, PT_OP_unpool, label, out);
   struct pt_unpool *a = &s->a.unpool;
-  a->type = b->cfg->type;
+  a->type = k->b.cfg->type;
   a->n = t->n;
   a->in = in, a->c = c;
   a->w = w->w, a->bias = w->bias;
   if (up >= 0) a->cluster = t->cluster;
-  BIND(s, unpool, x, x);
-  BIND(s, unpool, up, up);
-  BIND(s, unpool, out, out);
+  PT_BIND(s, unpool, x, x);
+  PT_BIND(s, unpool, up, up);
+  PT_BIND(s, unpool, out, out);
   return out;
 }
 
-static struct flow add_unpool(struct builder *b, int stage, int above, int x, int skip) {
-  const struct pt_ptv3 *cfg = b->cfg;
-  const struct pt_stage *t = &b->s->stage[stage];
+static struct flow add_unpool(struct build *k, int stage, int above, int x, int skip) {
+  const struct pt_ptv3 *cfg = k->b.cfg;
+  const struct pt_stage *t = &k->b.s->stage[stage];
   int c = cfg->dec[stage].channels;
   char label[32];
   snprintf(label, sizeof label, "dec%d.up", stage);
-  int up = add_branch(b, label, t + 1, above, c, &b->w->up[stage], x, -1);
+  int up = add_branch(k, label, t + 1, above, c, &k->w->up[stage], x, -1);
   bool later = cfg->dec[stage].depth > 0; /* the first cpe adds the two */
-  int y = add_branch(b, label, t, cfg->enc[stage].channels, c, &b->w->skip[stage], skip,
+  int y = add_branch(k, label, t, cfg->enc[stage].channels, c, &k->w->skip[stage], skip,
                      later ? -1 : up);
   return (struct flow){y, y, later ? up : -1};
 }
 
 /* The head over one tensor, or with enc_mode over the results of all encoder stages. */
-static int add_head(struct builder *b, int sources, const int *x, const int *channels,
+static int add_head(struct build *k, int sources, const int *x, const int *channels,
                     int32_t *const *map) {
-  const struct pt_stage *t = &b->s->stage[0];
-  int out = tensor_of(b, PT_F32, pt_min(t->n, PT_LOGIT_ROWS), b->cfg->classes);
-  struct pt_step *s = step(b, PT_OP_head, "seg_head", out);
+  const struct pt_stage *t = &k->b.s->stage[0];
+  int out = pt_add_tensor(&k->b, pt_min(t->n, PT_LOGIT_ROWS), k->b.cfg->classes, PT_F32);
+  struct pt_step *s = pt_add_step(&k->b, PT_OP_head, "seg_head", out);
   s->rows = t->n;
   struct pt_head *a = &s->a.head;
-  a->type = b->cfg->type;
+  a->type = k->b.cfg->type;
   a->n = t->n;
   a->sources = sources;
-  a->classes = b->cfg->classes;
-  a->w = b->w->head.w, a->bias = b->w->head.bias;
+  a->classes = k->b.cfg->classes;
+  a->w = k->w->head.w, a->bias = k->w->head.bias;
   for (int i = 0; i < sources; i++) {
     a->src[i].map = map ? map[i] : NULL;
     a->src[i].c = channels[i];
     pt_bind(s, offsetof(struct pt_head, src) + (size_t)i * sizeof a->src[0], x[i]);
   }
-  BIND(s, head, out, out);
+  PT_BIND(s, head, out, out);
   return out;
 }
 
 /* ---- all of it ---- */
 
-static int add_all(struct builder *b, int input) {
-  const struct pt_ptv3 *cfg = b->cfg;
+static int add_all(struct build *k, int input) {
+  const struct pt_ptv3 *cfg = k->b.cfg;
   int skip[PT_MAX_STAGES], channels[PT_MAX_STAGES], patch[PT_MAX_STAGES];
-  int x = add_embed(b, input);
+  int x = add_embed(k, input);
   for (int s = 0; s < cfg->stages; s++) {
-    if (s > 0) x = add_pool(b, s, x);
-    int own = cfg->enc[s].depth || s == cfg->stages - 1 || cfg->enc_mode ? cfg->enc[s].patch
-                                                                         : cfg->dec[s].patch;
-    patch[s] = patch_of(b, &b->s->stage[s], own);
-    x = add_blocks(b, "enc", s, &cfg->enc[s], b->w->enc[s], patch[s], (struct flow){x, x, -1});
+    if (s > 0) x = add_pool(k, s, x);
+    patch[s] = pt_patch_of(cfg, k->b.s, s);
+    x = add_blocks(k, "enc", s, &cfg->enc[s], k->w->enc[s], patch[s], (struct flow){x, x, -1});
     skip[s] = x;
     channels[s] = cfg->enc[s].channels;
   }
-  if (cfg->enc_mode) return add_head(b, cfg->stages, skip, channels, b->s->to);
+  if (cfg->enc_mode) return add_head(k, cfg->stages, skip, channels, k->b.s->to);
   int above = channels[cfg->stages - 1];
   for (int s = cfg->stages - 2; s >= 0; s--) {
-    struct flow f = add_unpool(b, s, above, x, skip[s]);
-    x = add_blocks(b, "dec", s, &cfg->dec[s], b->w->dec[s], patch[s], f);
+    struct flow f = add_unpool(k, s, above, x, skip[s]);
+    x = add_blocks(k, "dec", s, &cfg->dec[s], k->w->dec[s], patch[s], f);
     above = cfg->dec[s].channels;
   }
-  return add_head(b, 1, &x, &above, NULL);
+  return add_head(k, 1, &x, &above, NULL);
 }
 
 int pt_network_build(struct pt_env *env, const struct pt_ptv3 *cfg,
@@ -266,12 +227,12 @@ int pt_network_build(struct pt_env *env, const struct pt_ptv3 *cfg,
                      const struct pt_kernels *kernels, int tile, struct pt_network *net,
                      struct ptv3_error *err) {
   struct ptv3_error e = {0};
-  struct builder b = {.cfg = cfg, .w = w, .s = s, .plan = &net->plan, .err = &e};
+  struct build k = {.b = {.cfg = cfg, .s = s, .plan = &net->plan, .err = &e}, .w = w};
   pt_plan_init(&net->plan, &env->mem, kernels, env->threads, tile);
-  net->input = tensor_of(&b, PT_F32, s->stage[0].n, cfg->in_channels);
-  net->logits = add_all(&b, net->input);
-  if (!b.status) b.status = pt_plan_layout(&net->plan, net->logits, &e);
-  if (!b.status) return PTV3_OK;
+  net->input = pt_add_tensor(&k.b, s->stage[0].n, cfg->in_channels, PT_F32);
+  net->logits = add_all(&k, net->input);
+  if (!k.b.status) k.b.status = pt_plan_layout(&net->plan, net->logits, &e);
+  if (!k.b.status) return PTV3_OK;
   pt_network_free(net);
   if (err) *err = e;
   return e.status;
