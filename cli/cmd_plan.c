@@ -1,5 +1,6 @@
 /* cmd_plan.c - ptv3 plan: what a prediction would take, without weights and without running
- * it; and with --suggest, which grid sizes and precisions fit the budget. */
+ * it; with --suggest, which grid sizes and precisions fit the budget; with --train, what a
+ * step of training would take (plan_train.c). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,14 +8,15 @@
 #include "cloud.h"
 #include "commands.h"
 #include "model.h"
+#include "plan_train.h"
 
 struct request {
   struct common common;
   struct cloud_args cloud;
   struct arg_list options, fill;
   int64_t voxels;
-  int precision;
-  bool estimate_normals, json, suggest, steps;
+  int precision; /* -1: not given */
+  bool estimate_normals, json, suggest, steps, train;
 };
 
 /* A model without weights, and its plan for one cloud (path NULL: for q->voxels). */
@@ -206,7 +208,7 @@ static void print_json(const char *name, const struct ptv3_plan_info *i) {
 static int show(struct session *s, const struct request *q, struct ptv3_config *config,
                 const char *path) {
   struct planned p;
-  int code = make_plan(s, q, config, path, q->precision, 0, &p);
+  int code = make_plan(s, q, config, path, q->precision > 0, 0, &p);
   if (code != EXIT_FINE) return code;
   const struct ptv3_plan_info *i = &p.info;
   if (q->json) {
@@ -276,11 +278,42 @@ static int suggest(struct session *s, const struct request *q, struct ptv3_confi
   return code;
 }
 
+/* ---- training ---- */
+
+/* A batch of the clouds, as data.val's transforms make voxels of them; without any, of as many
+ * voxels as were asked for or as the configuration says. */
+static int train(struct session *s, const struct request *q, struct ptv3_config *config,
+                 const struct arg_list *words) {
+  const int clouds = words->count - 1;
+  struct ptv3_train_plan_options o = {
+      .precision = (enum ptv3_train_precision)(q->precision + 1), .voxels = q->voxels};
+  if (!clouds) return plan_train_show(s, config, &o, q->json);
+  struct planned *p = calloc((size_t)clouds, sizeof *p);
+  const struct ptv3_plan **plan = calloc((size_t)clouds, sizeof *plan);
+  int code = p && plan ? EXIT_FINE : EXIT_FAILED;
+  if (code != EXIT_FINE) session_say(s, "out of memory");
+  for (int i = 0; i < clouds && code == EXIT_FINE; i++) {
+    code = make_plan(s, q, config, words->item[i + 1], 0, 0, &p[i]);
+    plan[i] = p[i].plan;
+  }
+  o.cloud = plan;
+  o.clouds = clouds;
+  if (code == EXIT_FINE) code = plan_train_show(s, config, &o, q->json);
+  for (int i = 0; p && i < clouds; i++) close_plan(&p[i]);
+  free(plan);
+  free(p);
+  return code;
+}
+
 /* ---- the command ---- */
 
 static int run(struct session *s, const struct request *q, const struct arg_list *words) {
   struct ptv3_config *config;
-  if (words->count < 2 && q->voxels < 1) {
+  if (q->train && (q->suggest || q->steps)) {
+    session_say(s, "--train goes with neither --suggest nor --steps");
+    return EXIT_USAGE;
+  }
+  if (!q->train && words->count < 2 && q->voxels < 1) {
     session_say(s, "a CLOUD or --points N is missing");
     return EXIT_USAGE;
   }
@@ -291,8 +324,8 @@ static int run(struct session *s, const struct request *q, const struct arg_list
   if (ptv3_config_load(s->ctx, words->item[0], q->options.item, q->options.count, &config,
                        &s->err))
     return session_fail(s);
-  int code = EXIT_FINE;
-  for (int i = 1; (i < words->count || i == 1) && code == EXIT_FINE; i++) {
+  int code = q->train ? train(s, q, config, words) : EXIT_FINE;
+  for (int i = 1; !q->train && (i < words->count || i == 1) && code == EXIT_FINE; i++) {
     const char *path = words->count > 1 ? words->item[i] : NULL;
     code = q->suggest ? suggest(s, q, config, path) : show(s, q, config, path);
   }
@@ -301,12 +334,16 @@ static int run(struct session *s, const struct request *q, const struct arg_list
 }
 
 int cmd_plan(int argc, char **argv) {
-  struct request q = {0};
+  struct request q = {.precision = -1};
   const struct arg table[] = {
       {"points", 0, ARG_INT, &q.voxels, "N", "plan for N voxels where there is no cloud", NULL,
        1},
-      {"precision", 0, ARG_CHOICE, &q.precision, "TYPE", "fp32 or bf16 (fp32)",
-       model_precision_names, 0},
+      {"train", 0, ARG_FLAG, &q.train, NULL,
+       "for a step of training: a batch of N voxels, of\nall CLOUDs, or as large as CONFIG "
+       "makes one",
+       NULL, 0},
+      {"precision", 0, ARG_CHOICE, &q.precision, "TYPE",
+       "fp32 or bf16 (fp32; with --train by enable_amp)", model_precision_names, 0},
       {"suggest", 0, ARG_FLAG, &q.suggest, NULL,
        "which grid sizes and precisions fit, least\nloss of detail first", NULL, 0},
       {"steps", 0, ARG_FLAG, &q.steps, NULL, "also every step of the network", NULL, 0},
@@ -321,9 +358,9 @@ int cmd_plan(int argc, char **argv) {
   const struct args args = {
       "plan",
       "CONFIG [CLOUD...] [--points N] [--memory SIZE] [options]",
-      "Shows what ptv3 predict would take: the rows of every level, bytes by category and by\n"
-      "step, and a guess of the time. No weights are needed and no feature is computed. Exit\n"
-      "status 3 says that it would not fit the budget.",
+      "Shows what ptv3 predict would take, or with --train a step of ptv3 train: the rows of\n"
+      "every level, bytes by category and by step, and a guess of the time. No weights are\n"
+      "needed and no feature is computed. Exit status 3 says that it would not fit the budget.",
       table,
       1,
       -1};

@@ -59,6 +59,62 @@ PTV3_API int ptv3_train(struct ptv3_context *ctx, const struct ptv3_config *conf
                         const struct ptv3_train_options *options,
                         struct ptv3_train_summary *summary, struct ptv3_error *err);
 
+/* ---- planning ---- */
+
+enum { PTV3_TRAIN_WAYS = 3, PTV3_TRAIN_LEVELS = 8 };
+
+struct ptv3_train_plan_options {
+  enum ptv3_train_precision precision;
+  int64_t voxels; /* of a batch; 0: batch_size times the point_max that data.train crops to */
+  const struct ptv3_plan *const *cloud; /* [clouds] a batch of these clouds, as planned for
+                                           prediction, whole, in place of voxels; or NULL */
+  int clouds;
+};
+
+/* A way to run a step: less is kept for the backward pass, more is computed again. */
+struct ptv3_train_way {
+  const char *kept;          /* "the inputs of operations" */
+  int64_t features, scratch; /* bytes: features and their gradients; working memory */
+  int64_t total;             /* with everything else */
+  double work;               /* floating point operations */
+  double seconds;            /* a guess */
+  bool fits;
+};
+
+/* What a step of training takes. Not counted: reading clouds before they are cropped, and
+ * validation, which takes over the memory of the steps. */
+struct ptv3_train_plan {
+  bool estimated;    /* rows are a guess: no clouds were given */
+  int64_t voxels;    /* of the batch */
+  int64_t clouds;    /* of the batch: batch_size, where none were given */
+  int64_t point_max; /* the crop that voxels was worked out from; 0: it was not */
+  bool bf16;
+  int stages;
+  int64_t rows[PTV3_TRAIN_LEVELS]; /* [stages] */
+  int64_t parameters;
+  /* Bytes. */
+  int64_t weights;   /* master copies in float32, packed ones, running statistics */
+  int64_t gradients; /* of the weights */
+  int64_t optimiser; /* its state */
+  int64_t structure;
+  int64_t loader; /* the batch in use and one for each reading thread, as many as there
+                     are unless told otherwise */
+  struct ptv3_train_way way[PTV3_TRAIN_WAYS]; /* the one that keeps most first */
+  int chosen;                                 /* the first of them that fits, or the last */
+  bool fits;         /* the chosen way does, if need be with smaller tiles and fewer threads */
+  int tile, threads; /* of it; tile 0: each operation's own choice */
+  int64_t total;     /* bytes of it, so run */
+  int64_t least;     /* the smallest budget that would do */
+  int64_t budget;    /* the context's */
+};
+
+/* Works out what a training step of a batch takes, before there is data or a weight. That it
+ * does not fit the budget is an answer here, not an error.
+ * Errors: PTV3_CONFIG, PTV3_UNSUPPORTED, PTV3_INVALID, PTV3_DATA (a level of one voxel). */
+PTV3_API int ptv3_plan_train(struct ptv3_context *ctx, const struct ptv3_config *config,
+                             const struct ptv3_train_plan_options *options,
+                             struct ptv3_train_plan *plan, struct ptv3_error *err);
+
 #ifdef __cplusplus
 }
 #endif

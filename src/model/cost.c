@@ -8,6 +8,13 @@ static double conv_work(double rows, double taps, double in, double out) {
   return 2 * rows * taps * in * out;
 }
 
+/* Whether a pointer of the arguments is a tensor; pointers are filled in when a plan runs. */
+static bool bound(const struct pt_step *s, size_t field) {
+  for (int b = 0; b < s->binds; b++)
+    if (s->bind[b].field == field) return true;
+  return false;
+}
+
 /* Neighbours a voxel has on surfaces: 9 of 27, 24 of 125 (docs/speed.md). */
 double pt_step_work(const struct pt_step *s) {
   switch (s->op) {
@@ -21,7 +28,8 @@ double pt_step_work(const struct pt_step *s) {
     }
     case PT_OP_conv_grad: {
       const struct pt_conv_grad *a = &s->a.conv_grad;
-      return 2 * conv_work((double)a->n, a->size == 5 ? 24 : 10, a->in, a->c);
+      const int products = bound(s, offsetof(struct pt_conv_grad, dx)) ? 2 : 1;
+      return products * conv_work((double)a->n, a->size == 5 ? 24 : 10, a->in, a->c);
     }
     case PT_OP_cpe_grad: {
       const struct pt_cpe_grad *a = &s->a.cpe_grad;
@@ -50,7 +58,8 @@ double pt_step_work(const struct pt_step *s) {
     }
     case PT_OP_linear_grad: {
       const struct pt_linear_grad *a = &s->a.linear_grad;
-      return (a->dx ? 4 : 2) * (double)a->n * a->in * a->c;
+      const int products = bound(s, offsetof(struct pt_linear_grad, dx)) ? 2 : 1;
+      return 2.0 * products * (double)a->n * a->in * a->c;
     }
     case PT_OP_attention_grad: {
       const struct pt_attention *a = &s->a.attention_grad.f;

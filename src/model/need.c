@@ -130,20 +130,32 @@ static int64_t structure_bytes(const struct pt_ptv3 *cfg, int64_t n) {
   return n * (12 + 4 + 1 + 1 + 4 * (curves - 1));
 }
 
+void pt_need_guess_rows(const struct pt_ptv3 *cfg, int64_t n, int64_t rows[PT_MAX_STAGES]) {
+  double r = (double)n;
+  for (int i = 0; i < cfg->stages; i++) {
+    if (i) r *= pow(CHILD_SHARE, log2(cfg->stride[i - 1]));
+    rows[i] = pt_max(1, (int64_t)r);
+  }
+}
+
+int64_t pt_need_guess_structure(const struct pt_ptv3 *cfg, const int64_t rows[PT_MAX_STAGES]) {
+  int64_t bytes = 4 * rows[0]; /* the rows' place in the input */
+  for (int i = 0; i < cfg->stages; i++) bytes += structure_bytes(cfg, rows[i]);
+  return bytes;
+}
+
 int pt_need_estimate(struct pt_env *env, const struct pt_ptv3 *cfg,
                      const struct pt_ptv3_weights *w, const struct pt_kernels *kernels,
                      int64_t n, bool loaded, struct pt_need *need, struct ptv3_error *err) {
   struct pt_structure s = {.clouds = 1, .stages = cfg->stages, .orders = cfg->orders};
   struct pt_network net = {0};
-  int64_t offset[PT_MAX_STAGES][2];
-  double rows = (double)n;
-  int64_t structure = 4 * n; /* the rows' place in the input */
+  int64_t rows[PT_MAX_STAGES] = {0}, offset[PT_MAX_STAGES][2];
+  pt_need_guess_rows(cfg, n, rows);
+  const int64_t structure = pt_need_guess_structure(cfg, rows);
   for (int i = 0; i < cfg->stages; i++) {
-    if (i) rows *= pow(CHILD_SHARE, log2(cfg->stride[i - 1]));
-    s.stage[i].n = pt_max(1, (int64_t)rows);
-    offset[i][0] = 0, offset[i][1] = s.stage[i].n;
+    s.stage[i].n = rows[i];
+    offset[i][0] = 0, offset[i][1] = rows[i];
     s.stage[i].offset = offset[i];
-    structure += structure_bytes(cfg, s.stage[i].n);
   }
   int status = pt_network_build(env, cfg, w, &s, kernels, 0, &net, err);
   if (status) return status;

@@ -62,6 +62,11 @@ int pt_need_estimate(struct pt_env *env, const struct pt_ptv3 *cfg,
                      const struct pt_ptv3_weights *w, const struct pt_kernels *kernels,
                      int64_t n, bool loaded, struct pt_need *need, struct ptv3_error *err);
 
+/* The guess by itself: rows of every stage from those of the first, and bytes of the structure
+ * of such rows. */
+void pt_need_guess_rows(const struct pt_ptv3 *cfg, int64_t n, int64_t rows[PT_MAX_STAGES]);
+int64_t pt_need_guess_structure(const struct pt_ptv3 *cfg, const int64_t rows[PT_MAX_STAGES]);
+
 void pt_need_free(struct pt_need *need); /* zeroed is allowed */
 
 /* A guess of the seconds: work over what the kernels do in practice (docs/speed.md): 200

@@ -54,4 +54,30 @@ check "a suggestion" is 0
 check "the configured grid is too large" prints "too large"
 check "something fits" prints "fits"
 
+# A step of training.
+train=configs/aerial/semseg-pt-v3-tiny.py
+run plan $train --train
+check "a step of training, of the configured batch" is 0
+check "where its size comes from" prints "batch_size, point_max of data.train"
+check "what is kept" prints "the inputs of stages"
+check "the optimiser" prints "^optimiser"
+run plan $train --train --points 30000 --json
+check "of a number of voxels" is 0
+check "by category" prints '"gradients": [1-9][0-9]*, "optimiser": [1-9]'
+check "with room most is kept" prints '"chosen": 0, "fits": true'
+all=$(sed -n 's/.*"kept": "the inputs of operations".*"total": \([0-9]*\).*/\1/p' "$out")
+few=$(sed -n 's/.*"kept": "the inputs of stages".*"total": \([0-9]*\).*/\1/p' "$out")
+least=$(sed -n 's/.*"least": \([0-9]*\).*/\1/p' "$out")
+run plan $train --train --points 30000 --json --memory $((all - 1))
+check "with less, less" prints '"chosen": [12], "fits": true'
+run plan $train --train --points 30000 --memory "$few"
+check "the last way" prints "inputs of stages .* fits, is taken"
+run plan $train --train --points 30000 --memory $((least - 1))
+check "below the least" is 3
+check "which is named" prints "the least that would do"
+run plan bench/s3dis_base.py --train --points 1000
+check "a configuration that does not train" is 4
+run plan $train --train --suggest
+check "--train and --suggest" is 2
+
 finish

@@ -1,0 +1,244 @@
+/* test_train_need.c - what a training step is said to take is what it takes: the arena to the
+ * byte for every level of what is kept, from rows alone; and the public plan on top of it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+/* cmocka wants the three above */
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "context.h"
+#include "match.h"
+#include "philox.h"
+#include "ptv3_train.h"
+#include "pyconfig.h"
+#include "tensors.h"
+#include "train_need.h"
+#include "train_step.h"
+
+enum { SIDE = 24, THREADS = 2 };
+
+static const char text[] =
+    "batch_size = 2\nepoch = 4\neval_epoch = 4\nenable_amp = False\n"
+    "optimizer = dict(type='AdamW', lr=0.01, weight_decay=0.01)\n"
+    "model = dict(type='DefaultSegmentorV2', num_classes=3, backbone_out_channels=16,\n"
+    "  backbone=dict(type='PT-v3m1', in_channels=4, order=('z', 'hilbert'), stride=(2, 2),\n"
+    "    enc_depths=(1, 2, 1), enc_channels=(16, 32, 48), enc_num_head=(1, 2, 3),\n"
+    "    enc_patch_size=(64, 64, 64), dec_depths=(2, 1), dec_channels=(16, 32),\n"
+    "    dec_num_head=(1, 2), dec_patch_size=(64, 64), enable_flash=False),\n"
+    "  criteria=[dict(type='CrossEntropyLoss', loss_weight=1.0, ignore_index=-1),\n"
+    "            dict(type='LovaszLoss', mode='multiclass', loss_weight=1.0,\n"
+    "                 ignore_index=-1)])\n"
+    "data = dict(num_classes=3, train=dict(transform=[\n"
+    "  dict(type='GridSample', grid_size=0.1), dict(type='SphereCrop', point_max=5000)]))\n";
+
+/* ---- a batch of two clouds, the second a part of the first ---- */
+
+struct made {
+  struct pt_env env;
+  struct pt_config config;
+  struct pt_ptv3 cfg;
+  struct pt_criteria criteria;
+  struct pt_train_weights w;
+  int64_t offset[3];
+  int32_t *coord, *label;
+  float *feat;
+  struct pt_batch batch;
+};
+
+static void *room(size_t bytes) {
+  void *p = malloc(bytes);
+  assert_non_null(p);
+  return p;
+}
+
+static void make(struct made *m, enum pt_dtype type) {
+  static const char *const any[] = {"*"};
+  struct ptv3_error e = {0};
+  struct pt_tensors none = {0};
+  struct pt_match match = {0};
+  *m = (struct made){.offset = {0}};
+  pt_env_init(&m->env, THREADS, 0);
+  assert_int_equal(
+      pt_config_parse(&m->env, text, (int64_t)strlen(text), "test", NULL, 0, &m->config, &e),
+      0);
+  const struct pt_value *model = pt_get(m->config.root, "model");
+  assert_int_equal(pt_ptv3_from_value(model, &m->cfg, &e), 0);
+  assert_int_equal(pt_criteria_parse(&m->env.mem, model, 3, &m->criteria, &e), 0);
+  m->cfg.type = type;
+  m->cfg.mat = pt_kernels_mat(pt_kernel_table(NULL), type);
+  assert_int_equal(pt_match_build(&m->env, &m->cfg, &none, any, 1, &match, &e), 0);
+  assert_int_equal(pt_train_weights_build(&m->env, &m->cfg, pt_match_fetch, &match, &m->w, &e),
+                   0);
+  pt_match_free(&match);
+
+  /* A floor and a wall, and the third of them that comes first. */
+  enum { FIRST = SIDE * (2 * SIDE - 1), N = FIRST + FIRST / 3 };
+  m->coord = room(N * 12);
+  m->feat = room(N * 16);
+  m->label = room(N * 4);
+  for (int32_t i = 0; i < N; i++) {
+    const int32_t at = i % FIRST, wall = at >= SIDE * SIDE, x = at % SIDE,
+                  y = at / SIDE - (wall ? SIDE - 1 : 0);
+    const int32_t here[3] = {x, wall ? 0 : y, wall ? y : 0};
+    memcpy(m->coord + 3 * i, here, sizeof here);
+    for (int c = 0; c < 4; c++)
+      m->feat[4 * i + c] = (float)pt_philox_uniform(7, (uint64_t)c, (uint64_t)i);
+    m->label[i] = i % 4 - 1;
+  }
+  m->offset[1] = FIRST;
+  m->offset[2] = N;
+  const int64_t n = N;
+  m->batch = (struct pt_batch){n, m->coord, m->feat, 2, m->offset};
+}
+
+static void drop(struct made *m) {
+  pt_train_weights_free(&m->env, &m->w);
+  pt_criteria_free(&m->criteria);
+  pt_config_free(&m->config);
+  assert_int_equal(m->env.mem.used, 0);
+  free(m->coord);
+  free(m->feat);
+  free(m->label);
+}
+
+/* Nothing but rows, clouds and offsets of a batch's real structure; *bytes: what that takes. */
+static struct pt_structure sizes_of(struct made *m, int64_t offset[PT_MAX_STAGES][3],
+                                    int64_t *bytes) {
+  const struct pt_structure_in in = {.n = m->batch.n,
+                                     .coord = m->coord,
+                                     .offset = m->offset,
+                                     .clouds = 2,
+                                     .stages = m->cfg.stages,
+                                     .stride = m->cfg.stride,
+                                     .orders = m->cfg.orders,
+                                     .curve = m->cfg.curve};
+  struct pt_structure real = {0}, s = {.clouds = 2, .stages = in.stages, .orders = in.orders};
+  struct ptv3_error e = {0};
+  const int64_t before = m->env.mem.used;
+  assert_int_equal(pt_structure_build(&m->env, &in, &real, &e), 0);
+  *bytes = m->env.mem.used - before;
+  for (int i = 0; i < s.stages; i++) {
+    s.stage[i].n = real.stage[i].n;
+    for (int c = 0; c < 3; c++) offset[i][c] = real.stage[i].offset[c];
+    s.stage[i].offset = offset[i];
+  }
+  pt_structure_free(&m->env, &real);
+  return s;
+}
+
+/* The step as the trainer runs it, in a budget. */
+static struct pt_train_result step(struct made *m, const struct pt_loss *loss, int64_t limit) {
+  struct pt_train_room room = {0};
+  struct pt_train_result r;
+  struct ptv3_error e = {0};
+  const struct pt_train_job job = {.cfg = &m->cfg,
+                                   .w = &m->w,
+                                   .kernels = pt_kernel_table(NULL),
+                                   .batch = &m->batch,
+                                   .label = m->label,
+                                   .loss = loss};
+  m->env.mem.limit = limit;
+  m->env.mem.peak = m->env.mem.used;
+  if (pt_train_step(&m->env, &job, &room, &r, &e)) fail_msg("%s", e.message);
+  m->env.mem.limit = INT64_MAX;
+  assert_true(r.arena == room.bytes);
+  pt_train_room_free(&m->env, &room);
+  return r;
+}
+
+static void check_type(enum pt_dtype type) {
+  struct made m;
+  struct ptv3_error e = {0};
+  struct pt_train_weights w;
+  struct pt_train_need need, tight;
+  int64_t offset[PT_MAX_STAGES][3], structure;
+  make(&m, type);
+  const struct pt_structure s = sizes_of(&m, offset, &structure);
+  const struct pt_loss loss = pt_train_loss(&m.criteria);
+  assert_int_equal(pt_train_weights_build(&m.env, &m.cfg, NULL, NULL, &w, &e), 0);
+  assert_true(pt_train_weights_bytes(&w) == pt_train_weights_bytes(&m.w));
+  const struct pt_train_task task = {
+      .cfg = &m.cfg, .w = &w, .s = &s, .loss = &loss, .kernels = pt_kernel_table(NULL)};
+  const int64_t others = m.env.mem.used + structure + m.batch.n * 4 + 128;
+  assert_int_equal(pt_train_need(&m.env, &task, others, &need, &e), 0);
+  assert_int_equal(need.chosen, PT_KEEP_INPUTS);
+  assert_true(need.fits && need.total == need.way[0].total && need.way[0].seconds > 0);
+  for (int k = 0; k < PT_KEEPS; k++) {
+    const struct pt_train_way *way = &need.way[k];
+    if (k) assert_true(way->total < way[-1].total && way->work > way[-1].work);
+    m.env.mem.limit = way->total;
+    assert_int_equal(pt_train_need(&m.env, &task, others, &tight, &e), 0);
+    assert_true(tight.chosen == k && tight.fits && tight.total == way->total);
+    m.env.mem.limit = INT64_MAX;
+    const struct pt_train_result r = step(&m, &loss, way->total);
+    assert_int_equal(r.keep, k);
+    assert_true(r.arena == way->arena);
+    assert_true(m.env.mem.peak <= way->total && m.env.mem.peak > way->total - 4096);
+  }
+  m.env.mem.limit = need.least;
+  assert_int_equal(pt_train_need(&m.env, &task, others, &tight, &e), 0);
+  assert_true(tight.chosen == PT_KEEP_STAGES && tight.fits && tight.total <= need.least);
+  m.env.mem.limit = need.least - 1;
+  assert_int_equal(pt_train_need(&m.env, &task, others, &tight, &e), 0);
+  assert_false(tight.fits);
+  m.env.mem.limit = INT64_MAX;
+  assert_int_equal(step(&m, &loss, need.least).keep, PT_KEEP_STAGES);
+  pt_train_weights_free(&m.env, &w);
+  drop(&m);
+}
+
+static void arena_is_that_of_the_step(void **state) {
+  (void)state;
+  check_type(PT_F32);
+  check_type(PT_BF16);
+}
+
+/* ---- the public call ---- */
+
+static void public_plan(void **state) {
+  (void)state;
+  struct ptv3_context *ctx;
+  struct ptv3_config *config;
+  struct ptv3_train_plan p, q;
+  struct ptv3_error e = {0};
+  const struct ptv3_train_plan_options bf16 = {.precision = PTV3_TRAIN_BF16, .voxels = 10000},
+                                       none = {.voxels = -1};
+  assert_int_equal(ptv3_context_create(NULL, &ctx, &e), 0);
+  assert_int_equal(
+      ptv3_config_parse(ctx, text, (int64_t)strlen(text), "test", NULL, 0, &config, &e), 0);
+  assert_int_equal(ptv3_plan_train(ctx, config, NULL, &p, &e), 0);
+  assert_true(p.estimated && p.voxels == 10000 && p.clouds == 2 && p.point_max == 5000);
+  assert_int_equal(p.stages, 3);
+  assert_true(p.rows[0] == 10000 && p.rows[1] == 3000);
+  assert_true(p.optimiser >= 8 * p.parameters && p.optimiser < 9 * p.parameters);
+  assert_true(p.gradients >= 4 * p.parameters && p.weights > 2 * p.gradients);
+  assert_int_equal(ptv3_plan_train(ctx, config, &bf16, &q, &e), 0);
+  assert_true(q.bf16 && q.point_max == 0 && q.rows[2] == p.rows[2]);
+  assert_true(q.way[0].features < p.way[0].features);
+  assert_int_equal(ptv3_plan_train(ctx, config, &none, &q, &e), PTV3_INVALID);
+  assert_int_equal(ptv3_plan_train(ctx, config, &bf16, NULL, &e), PTV3_INVALID);
+  /* Every allocation fails once. */
+  struct pt_mem *mem = pt_ctx_mem(ctx);
+  const int64_t used = mem->used;
+  int status = 1, tries = 0;
+  for (; status && tries < 2000; tries++) {
+    mem->fail_at = mem->calls + tries + 1;
+    status = ptv3_plan_train(ctx, config, NULL, &q, &e);
+    assert_true(mem->used == used);
+  }
+  mem->fail_at = 0;
+  assert_int_equal(status, 0);
+  assert_true(tries > 5 && q.total == p.total);
+  ptv3_config_free(config);
+  ptv3_context_free(ctx);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(arena_is_that_of_the_step),
+                                     cmocka_unit_test(public_plan)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
