@@ -64,7 +64,7 @@ static void give(struct pt_mem *m, const struct pt_mem *end, int cat, int64_t by
 
 /* Takes bytes from m and from the budgets it lies within; on failure from none, err filled. */
 static int take(struct pt_mem *m, int cat, int64_t bytes, struct ptv3_error *err) {
-  char a[24], b[24];
+  char a[24], b[24], in_use[24];
   int c = cat;
   for (struct pt_mem *p = m; p; c = (int)p->as, p = p->parent) {
     bool injected = atomic_fetch_add(&p->calls, 1) + 1 == p->fail_at;
@@ -76,8 +76,9 @@ static int take(struct pt_mem *m, int cat, int64_t bytes, struct ptv3_error *err
     pt_bytes_text(bytes, a);
     if (injected)
       return pt_fail(err, PTV3_NO_MEMORY, "no memory for %s of %s (test)", a, cat_text[cat]);
-    return pt_fail(err, PTV3_BUDGET, "%s of %s do not fit the memory budget of %s", a,
-                   cat_text[cat], pt_bytes_text(p->limit, b));
+    return pt_fail(err, PTV3_BUDGET,
+                   "%s of %s do not fit the memory budget of %s, of which %s are in use", a,
+                   cat_text[cat], pt_bytes_text(p->limit, b), pt_bytes_text(p->used, in_use));
   }
   return PTV3_OK;
 }
