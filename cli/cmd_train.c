@@ -16,8 +16,10 @@ struct request {
 };
 
 static void report(const struct ptv3_train_summary *v) {
-  printf("%lld steps, %lld epochs in %.0f s, loss %.4f", (long long)v->steps,
-         (long long)v->epochs, v->seconds, v->loss);
+  char time[24];
+  printf("%lld steps, %lld epochs done, %s", (long long)v->steps, (long long)v->epochs,
+         term_time(v->seconds, time));
+  if (!isnan(v->loss)) printf(", loss %.4g", v->loss);
   if (v->skipped) printf(", %lld batches left out", (long long)v->skipped);
   if (!isnan(v->best))
     printf("; best mIoU %.4f after epoch %lld", v->best, (long long)v->best_epoch);
@@ -46,7 +48,7 @@ static int run(struct session *s, const struct request *q, const char *path) {
   struct ptv3_train_summary v;
   int status = ptv3_train(s->ctx, config, &o, &v, &s->err);
   progress_clear(&s->progress);
-  int code = status ? session_fail(s) : EXIT_FINE;
+  int code = !status ? EXIT_FINE : v.unwritten ? session_fail_write(s) : session_fail(s);
   if (!status || v.steps > 0) report(&v);
   if (status == PTV3_CANCELLED) session_note(s, "saved; go on with --resume");
   ptv3_config_free(config);

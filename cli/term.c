@@ -154,10 +154,20 @@ static const char *rate_text(const char *what, double done, double spent, char b
   return buf;
 }
 
-static const char *left_text(double part, double spent, char buf[40]) {
+/* first: what was done already when it began. */
+static const char *left_text(double part, double first, double spent, char buf[40]) {
   char time[24];
   buf[0] = 0;
-  if (part > 0) snprintf(buf, 40, "  %s left", term_time(spent * (1 - part) / part, time));
+  if (part > first)
+    snprintf(buf, 40, "  %s left", term_time(spent * (1 - part) / (part - first), time));
+  return buf;
+}
+
+/* "  12 of 480" of what is few and slow. */
+static const char *count_text(const char *what, int64_t done, int64_t total, char buf[40]) {
+  buf[0] = 0;
+  if (strcmp(what, "training") == 0)
+    snprintf(buf, 40, "  batch %lld of %lld", (long long)done, (long long)total);
   return buf;
 }
 
@@ -178,19 +188,20 @@ void progress_show(struct progress *p, const char *what, int64_t done, int64_t t
                    int64_t used, int64_t limit) {
   if (p->quiet) return;
   double now = term_now();
+  double part = total > 0 ? (double)done / (double)total : 0;
+  if (part > 1) part = 1;
   if (strncmp(p->what, what, sizeof p->what - 1) != 0) {
     progress_clear(p);
     snprintf(p->what, sizeof p->what, "%s", what);
     p->began = now;
+    p->first = part;
     p->shown = p->terminal ? 0 : now;
     p->tenth = 0;
   }
-  double part = total > 0 ? (double)done / (double)total : 0;
-  if (part > 1) part = 1;
   char rate[40], left[40];
   double spent = now - p->began;
-  rate_text(what, (double)done, spent, rate);
-  left_text(part, spent, left);
+  if (!*count_text(what, done, total, rate)) rate_text(what, (double)done, spent, rate);
+  left_text(part, p->first, spent, left);
   if (p->terminal) {
     if (now - p->shown < 0.1 && part < 1) return;
     draw_line(p, part, rate, left, used, limit);

@@ -56,6 +56,7 @@ struct progress {
   bool terminal; /* standard error is one */
   char what[64]; /* the thing being done */
   double began;  /* of it, term_now */
+  double first;  /* part of it that was done then */
   double shown;  /* when the line was last written */
   int tenth;     /* last tenth written, for files and pipes */
   bool open;     /* an unfinished line is on the terminal */

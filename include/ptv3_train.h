@@ -38,11 +38,12 @@ struct ptv3_train_options {
 struct ptv3_train_summary {
   int64_t steps, epochs; /* done in all, earlier runs included */
   int64_t skipped;       /* batches left out with skip_nan */
-  double loss;           /* of the last batch */
+  double loss;           /* of the last batch of this run; NaN: none */
   double miou, best;     /* last and best validation, 0 .. 1; NaN: none yet */
   int64_t best_epoch;    /* counted from 1 */
   double seconds;        /* of this run */
   bool finished;         /* all epochs are done */
+  bool unwritten;        /* it failed because a checkpoint or log could not be written */
 };
 
 /* Trains the model of a configuration on its data.train, scoring it on data.val as

@@ -11,14 +11,27 @@ static bool listed(const char *known, const char *s, int64_t n) {
   return false;
 }
 
+/* "type lr betas " as "type, lr, betas". */
+static void list_text(const char *known, char *out, size_t size) {
+  size_t n = 0;
+  for (; *known && n + 3 < size; known++) {
+    if (*known == ' ' && !known[1]) break;
+    if (*known == ' ') out[n++] = ',';
+    out[n++] = *known;
+  }
+  out[n] = 0;
+}
+
 int pt_check_keys(const struct pt_value *dict, const char *what, const char *known,
                   struct ptv3_error *err) {
+  char list[400];
+  list_text(known, list, sizeof list);
   for (int64_t i = 0; i < dict->n; i++) {
     const struct pt_entry *e = &dict->entry[i];
     if (e->key->kind == PT_V_STR && listed(known, e->key->str, e->key->n)) continue;
     return pt_fail_pos(err, PTV3_CONFIG, &e->at, "%s has no option '%.60s'; it has: %s", what,
                        e->key->kind == PT_V_STR ? e->key->str : pt_kind_text(e->key->kind),
-                       known);
+                       list);
   }
   return PTV3_OK;
 }

@@ -109,6 +109,7 @@ static int take_step_row(struct pt_train_log *log, const double *v, bool *keep,
   struct pt_train_step s = step_of(log, v);
   pt_log_take_step(log, &s);
   if (s.epoch != u->epoch) return PTV3_OK;
+  if (!isfinite(s.loss)) return PTV3_OK;
   log->loss.sum += s.loss, log->loss.n++; /* the mean of the epoch that goes on */
   for (int k = 0; k < log->parts; k++) log->part[k].sum += s.part[k], log->part[k].n++;
   return PTV3_OK;

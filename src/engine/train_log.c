@@ -15,7 +15,9 @@ static double now(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Of what is finite: a batch left out has no loss. */
 static void mean_add(struct pt_mean *m, double v) {
+  if (!isfinite(v)) return;
   m->last = v;
   m->sum += v;
   m->n++;

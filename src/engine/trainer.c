@@ -60,6 +60,28 @@ static int build_optimiser(struct trainer *t, struct ptv3_error *err) {
   return status;
 }
 
+/* A budget too small for what is there all the time: says what that takes. */
+static int name_least(struct trainer *t, struct ptv3_error *err) {
+  struct pt_mem *mem = &t->env->mem;
+  struct ptv3_error e = {0};
+  char least[24], has[24], bytes[24];
+  pt_train_weights_free(t->env, &t->w);
+  t->w = (struct pt_train_weights){0};
+  if (pt_train_weights_build(t->env, &t->c.cfg, NULL, NULL, &t->w, &e)) return err->status;
+  int64_t sum = pt_train_weights_bytes(&t->w);
+  for (int64_t i = 0; i < t->w.params; i++) {
+    const struct pt_param *p = &t->w.param[i];
+    const int32_t group = pt_optim_group_of(&t->c.optim, p->name);
+    if (!p->buffer) sum += pt_optim_state_bytes(&t->c.optim, group, p->size);
+  }
+  const int64_t all = mem->used + sum;
+  return pt_fail(err, PTV3_BUDGET,
+                 "needs a memory budget of at least %s, has %s: weights, gradients and "
+                 "optimiser take %s, and a batch comes on top of that",
+                 pt_bytes_text(all + all / 100, least), pt_bytes_text(mem->limit, has),
+                 pt_bytes_text(sum, bytes));
+}
+
 static int open_loader(struct trainer *t, struct ptv3_error *err) {
   const int readers = t->o->readers >= 0 ? t->o->readers : (t->env->threads + 3) / 4;
   const struct pt_loader_options o = {
@@ -100,9 +122,11 @@ static int build(struct trainer *t, struct ptv3_error *err) {
   t->seed = (uint64_t)pt_max(0, t->o->seed >= 0 ? t->o->seed : t->c.seed);
   t->path = t->o->save_path ? t->o->save_path : t->c.save_path;
   choose_precision(t);
-  if ((status = open_data(t, err)) || (status = build_weights(t, err)) ||
-      (status = build_optimiser(t, err)))
-    return status;
+  if ((status = open_data(t, err))) return status;
+  status = build_weights(t, err);
+  if (!status) status = build_optimiser(t, err);
+  if (status == PTV3_BUDGET) return name_least(t, err);
+  if (status) return status;
   t->buffers =
       pt_alloc(&t->env->mem, pt_trainer_buffers(t), sizeof *t->buffers, PT_MEM_WEIGHTS, err);
   return t->buffers ? PTV3_OK : err->status;
@@ -142,9 +166,12 @@ static int train_epoch(struct trainer *t, int64_t first, struct ptv3_error *err)
     status = pt_loader_next(t->loader, &b, err);
     if (status || !b) break;
     status = pt_trainer_batch(t, b, err);
-    if (!status) status = pt_trainer_log_batch(t, b, pt_seconds() - start, err);
+    if (status) break;
+    t->writing = true;
+    status = pt_trainer_log_batch(t, b, pt_seconds() - start, err);
     if (!status && t->part == 0 && t->o->save_every > 0 && t->at.step % t->o->save_every == 0)
       status = pt_trainer_save(t, PT_SAVE_LAST, err);
+    t->writing = status != PTV3_OK;
   }
   return status;
 }
@@ -157,12 +184,16 @@ static int end_epoch(struct trainer *t, struct ptv3_error *err) {
   t->at.batch = 0;
   if (t->part == 0) pt_trainer_keep(t);
   t->sum.epochs = t->at.epoch;
+  t->writing = true;
   status = pt_trainer_log_epoch(t, err);
   if (!status && t->c.evaluate) status = pt_trainer_validate(t, &better, err);
-  if (!status) status = pt_trainer_save(t, PT_SAVE_LAST, err);
+  if (status) return status;
+  t->writing = true;
+  status = pt_trainer_save(t, PT_SAVE_LAST, err);
   if (!status && better) status = pt_trainer_save(t, PT_SAVE_BEST, err);
   if (!status && t->c.save_freq > 0 && t->at.epoch % t->c.save_freq == 0)
     status = pt_trainer_save(t, PT_SAVE_EPOCH, err);
+  t->writing = status != PTV3_OK;
   return status;
 }
 
@@ -179,6 +210,7 @@ static int run(struct trainer *t, struct ptv3_error *err) {
     struct ptv3_error e = {0};
     pt_trainer_put_back(t);
     if (pt_trainer_save(t, PT_SAVE_LAST, &e)) {
+      t->writing = true;
       *err = e;
       status = e.status;
     }
@@ -189,16 +221,21 @@ static int run(struct trainer *t, struct ptv3_error *err) {
 int pt_train(struct pt_env *env, const struct pt_value *root, const struct pt_train_options *o,
              struct pt_train_summary *out, struct ptv3_error *err) {
   struct ptv3_error e = {0};
-  struct trainer t = {
-      .env = env, .root = root, .o = o, .sum = {.miou = (double)NAN, .best = (double)NAN}};
+  struct trainer t = {.env = env,
+                      .root = root,
+                      .o = o,
+                      .sum = {.loss = (double)NAN, .miou = (double)NAN, .best = (double)NAN}};
   const double start = pt_seconds();
   int status = build(&t, &e);
   if (!status) status = pt_trainer_resume(&t, &e);
   if (!status) pt_trainer_keep(&t);
   if (!status && t.c.evaluate) status = pt_trainer_check_validation(&t, &e);
+  t.writing = status == PTV3_OK;
   if (!status) status = pt_trainer_make_folder(&t, &e);
   if (!status) status = pt_trainer_log_begin(&t, &e);
+  t.writing = t.writing && status;
   if (!status) status = run(&t, &e);
+  t.sum.unwritten = t.writing && status == PTV3_IO;
   env->within.what = NULL;
   pt_trainer_log_end(&t);
   t.sum.seconds = pt_seconds() - start;

@@ -32,11 +32,12 @@ struct pt_train_options {
 struct pt_train_summary {
   int64_t steps, epochs; /* done in all, earlier runs included */
   int64_t skipped;       /* batches left out because of --on-nan skip */
-  double loss;           /* of the last step */
+  double loss;           /* of the last batch of this run; NaN: none */
   double miou, best;     /* last and best validation, 0..1; NaN: none */
   int64_t best_epoch;
   double seconds;
-  bool finished; /* all epochs are done */
+  bool finished;  /* all epochs are done */
+  bool unwritten; /* it failed because a checkpoint or log could not be written */
 };
 
 /* root: the whole configuration; it must outlive the call. Errors: those of reading it, of the

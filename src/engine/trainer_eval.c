@@ -26,6 +26,7 @@ int pt_trainer_validate(struct trainer *t, bool *better, struct ptv3_error *err)
   *better = false;
   int status = pt_train_log_val_begin(&t->log, err);
   if (status) return status;
+  t->writing = false;
   pt_train_room_free(t->env, &t->room);
   status = pt_weights_build(t->env, &t->c.cfg, fetch_now, &t->w, &model.w, err);
   if (status) return status;
@@ -39,6 +40,7 @@ int pt_trainer_validate(struct trainer *t, bool *better, struct ptv3_error *err)
   const struct pt_scores scores = pt_metrics_scores(&found.total);
   t->sum.miou = scores.miou;
   *better = !(t->sum.miou <= t->sum.best);
+  t->writing = true;
   status = pt_trainer_log_scores(t, &found.total, err);
   if (*better) {
     t->sum.best = t->sum.miou;

@@ -35,10 +35,11 @@ struct trainer {
   struct position whole;         /* when the last optimiser step was done: what is saved */
   float *buffers;                /* [w.numbers of buffers] running statistics at that time */
   int64_t part;                  /* batches since then */
-  int64_t bad;                   /* batches left out one after the other */
+  int64_t bad;                   /* batches left out one after the other, up to the last */
   struct pt_train_summary sum;
   struct pt_train_log log;
   bool resumed;
+  bool writing; /* what fails now is something that could not be written */
   bool quiet;   /* the line being logged is one of many */
   double shown; /* when one of those was last shown */
 };

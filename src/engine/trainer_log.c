@@ -35,7 +35,12 @@ int pt_trainer_log_begin(struct trainer *t, struct ptv3_error *err) {
       .user = t};
   for (int i = 0; i < t->c.criteria.count && i < PT_LOG_PARTS; i++)
     s.part[i] = name_of(&t->c.criteria.criterion[i]);
-  return pt_train_log_open(&t->log, t->env, &s, err);
+  t->quiet = true; /* that it goes on has been told */
+  t->shown = pt_seconds();
+  const int status = pt_train_log_open(&t->log, t->env, &s, err);
+  t->quiet = false;
+  t->shown = 0;
+  return status;
 }
 
 int pt_trainer_log_batch(struct trainer *t, const struct pt_train_batch *b, double seconds,
@@ -46,13 +51,16 @@ int pt_trainer_log_batch(struct trainer *t, const struct pt_train_batch *b, doub
                             .batch = b->number,
                             .loss = t->result.value[0],
                             .lr = t->c.optim.group[0].lr,
-                            .grad_norm = t->part ? (double)NAN : t->norm,
+                            .grad_norm = t->part || t->bad ? (double)NAN : t->norm,
                             .data_seconds = times.last_wait,
                             .seconds = seconds,
                             .memory = t->env->mem.peak};
   for (int i = 0; i < t->c.criteria.count && i < PT_LOG_PARTS; i++)
-    s.part[i] = t->result.value[1 + i];
-  t->sum.loss = t->result.value[0];
+    s.part[i] = t->bad ? (double)NAN : t->result.value[1 + i];
+  if (t->bad)
+    s.loss = (double)NAN; /* left out */
+  else
+    t->sum.loss = s.loss;
   t->quiet = true;
   const int status = pt_train_log_step(&t->log, &s, err);
   t->quiet = false;

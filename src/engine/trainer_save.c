@@ -88,24 +88,24 @@ int pt_trainer_make_folder(struct trainer *t, struct ptv3_error *err) {
 }
 
 /* <save_path>/model/<name>, as Pointcept has it. */
-static int path_of(const struct trainer *t, enum save what, char path[static 4200],
-                   struct ptv3_error *err) {
-  char folder[4150];
-  if (snprintf(folder, sizeof folder, "%s/model", t->path) >= (int)sizeof folder - 50)
+static int path_of(const struct trainer *t, enum save what, char folder[static 4150],
+                   char path[static 4200], struct ptv3_error *err) {
+  if (snprintf(folder, 4150, "%s/model", t->path) >= 4100)
     return pt_fail(err, PTV3_INVALID, "'%s': the path is too long", t->path);
   if (what == PT_SAVE_EPOCH)
     snprintf(path, 4200, "%s/epoch_%lld.pth", folder, (long long)t->at.epoch);
   else
     snprintf(path, 4200, "%s/model_%s.pth", folder, what == PT_SAVE_BEST ? "best" : "last");
-  return make_folder(folder, err);
+  return PTV3_OK;
 }
 
-int pt_trainer_save(struct trainer *t, enum save what, struct ptv3_error *err) {
-  char path[4200], last[4200];
-  int status = path_of(t, what, path, err);
+static int save(struct trainer *t, enum save what, struct ptv3_error *err) {
+  char folder[4150], path[4200], last[4200];
+  int status = path_of(t, what, folder, path, err);
+  if (!status) status = make_folder(folder, err);
   if (status) return status;
   if (what != PT_SAVE_LAST) { /* it was written a moment ago */
-    status = path_of(t, PT_SAVE_LAST, last, err);
+    status = path_of(t, PT_SAVE_LAST, folder, last, err);
     return status ? status : pt_checkpoint_copy(&t->env->mem, last, path, err);
   }
   struct image m;
@@ -125,6 +125,15 @@ int pt_trainer_save(struct trainer *t, enum save what, struct ptv3_error *err) {
   return status;
 }
 
+/* Where the network's arena and batches read ahead fill the budget, they make room. */
+int pt_trainer_save(struct trainer *t, enum save what, struct ptv3_error *err) {
+  int status = save(t, what, err);
+  if (status != PTV3_BUDGET && status != PTV3_NO_MEMORY) return status;
+  pt_loader_yield(t->loader);
+  pt_train_room_free(t->env, &t->room);
+  return save(t, what, err);
+}
+
 /* What would make the rest of the training another one than that which was stopped. */
 static void compare_notes(struct trainer *t, const struct pt_notes *n) {
   char buf[100];
@@ -142,18 +151,46 @@ static void compare_notes(struct trainer *t, const struct pt_notes *n) {
     pt_warn(t->env, "the checkpoint was made in %s, this run computes in %s", was, type);
 }
 
+/* The training that this run goes on with; or that it will write over, which is told. */
+static int find_last(struct trainer *t, const char **path, char last[static 4200],
+                     struct ptv3_error *err) {
+  char folder[4150];
+  int status = path_of(t, PT_SAVE_LAST, folder, last, err);
+  *path = last;
+  if (status) return status;
+  if (t->o->resume || t->c.resume)
+    return pt_is_file(last) ? PTV3_OK
+                            : pt_fail(err, PTV3_IO,
+                                      "there is no checkpoint '%s' to go on from; begin "
+                                      "without --resume",
+                                      last);
+  if (pt_is_file(last))
+    pt_warn(t->env,
+            "'%s' holds a training, which this one writes over; --resume would go on with it",
+            t->path);
+  return PTV3_OK;
+}
+
+static void tell_resumed(const struct trainer *t, const char *path) {
+  if (t->at.epoch >= t->c.epochs)
+    pt_info(t->env, "'%s' is finished: %lld of %lld epochs are done", path,
+            (long long)t->at.epoch, (long long)t->c.epochs);
+  else
+    pt_info(t->env, "resumed '%s' at epoch %lld of %lld, batch %lld of %lld", path,
+            (long long)t->at.epoch + 1, (long long)t->c.epochs, (long long)t->at.batch + 1,
+            (long long)pt_loader_batches(t->loader));
+}
+
 int pt_trainer_resume(struct trainer *t, struct ptv3_error *err) {
   char last[4200];
-  if (!t->o->resume && !t->c.resume) return PTV3_OK;
+  const bool resume = t->o->resume || t->c.resume;
   const char *path = t->o->weight ? t->o->weight : t->c.weight;
   int status = PTV3_OK;
-  if (!path) {
-    status = path_of(t, PT_SAVE_LAST, last, err);
-    path = last;
-  }
+  if (!path || !resume) status = find_last(t, &path, last, err);
+  if (status || !resume) return status;
   struct image m;
   struct pt_notes notes = {0};
-  if (!status) status = make_image(t, &m, err);
+  status = make_image(t, &m, err);
   if (status) return status;
   struct pt_checkpoint c = checkpoint_of(t, &m);
   status = pt_checkpoint_read(&c, &notes, t->env, path, err);
@@ -169,8 +206,7 @@ int pt_trainer_resume(struct trainer *t, struct ptv3_error *err) {
     t->sum.best = isfinite(c.best) ? c.best : (double)NAN;
     t->sum.best_epoch = pt_notes_number(&notes, "best_epoch", 0);
     t->sum.skipped = pt_notes_number(&notes, "skipped", 0);
-    pt_info(t->env, "resumed '%s' at epoch %lld, batch %lld", path, (long long)t->at.epoch + 1,
-            (long long)t->at.batch + 1);
+    tell_resumed(t, path);
   }
   pt_notes_free(&notes);
   free_image(t, &m);

@@ -136,8 +136,8 @@ static int explain(struct trainer *t, const struct pt_train_batch *b, struct pt_
   return pt_fail(
       err, PTV3_DATA,
       "the loss or a gradient is not finite: first %s, epoch %lld, batch %lld (%s). "
-      "The last checkpoint is as good as before; a lower learning rate, clip_grad, or "
-      "--on-nan skip may help",
+      "Checkpoints stay as they were; a lower learning rate, clip_grad, or --on-nan skip may "
+      "help",
       where, (long long)b->epoch + 1, (long long)b->number + 1, scenes);
 }
 
@@ -165,6 +165,11 @@ int pt_trainer_batch(struct trainer *t, struct pt_train_batch *b, struct ptv3_er
   struct pt_train_job job = job_of(t, b, &v, perm);
   if (t->part == 0) begin_part(t);
   int status = pt_train_step(t->env, &job, &t->room, &t->result, err);
+  if (status == PTV3_BUDGET || status == PTV3_NO_MEMORY) { /* without what was read ahead */
+    pt_loader_yield(t->loader);
+    pt_train_room_free(t->env, &t->room);
+    status = pt_train_step(t->env, &job, &t->room, &t->result, err);
+  }
   if (status) return status;
   count_batch(t);
   if (t->result.valid[0] == 0)
