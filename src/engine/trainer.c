@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "check.h"
 #include "match.h"
 #include "size.h"
 #include "tensors.h"
@@ -104,11 +105,21 @@ static void choose_precision(struct trainer *t) {
     pt_info(t->env, "amp_dtype float16 is computed as bfloat16, which needs no loss scaling");
 }
 
+/* Some scenes of each split: what is wrong is better told now than in the last epoch. */
+static int look_at_data(struct trainer *t, struct ptv3_error *err) {
+  const struct pt_check_options o = {.classes = t->c.cfg.classes,
+                                     .in_channels = t->c.cfg.in_channels,
+                                     .scenes = 32,
+                                     .data_root = t->o->data_root};
+  return pt_check_before_training(t->env, t->root, &o, err);
+}
+
 static int open_data(struct trainer *t, struct ptv3_error *err) {
   int status = pt_split_open(&t->train, t->env, t->root, "train", t->o->data_root, err);
   if (!status && t->c.evaluate)
     status = pt_split_open(&t->val, t->env, t->root, "val", t->o->data_root, err);
   if (!status) status = pt_pipeline_check_width(&t->train.pipeline, t->c.cfg.in_channels, err);
+  if (!status) status = look_at_data(t, err);
   return status ? status : open_loader(t, err);
 }
 
