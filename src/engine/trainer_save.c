@@ -1,11 +1,13 @@
 /* trainer_save.c - checkpoints of the trainer: what is written is the state after the last
  * optimiser step, so that a run that stops between two steps loses at most the batches since.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "checkpoint.h"
 #include "file.h"
@@ -83,8 +85,33 @@ static int make_folder(const char *path, struct ptv3_error *err) {
   return PTV3_OK;
 }
 
+/* A process killed between naming a file and putting it in its place leaves it beside:
+ * "model_last.pth.tmp-123-0" (file.c). */
+static void remove_left(const char *folder) {
+  static const char *const ours[] = {"model_", "epoch_",  "train.",
+                                     "val.",   "report.", "events."};
+  char path[4500];
+  DIR *dir = opendir(folder);
+  if (!dir) return;
+  for (struct dirent *d; (d = readdir(dir));) {
+    bool mine = false;
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+      mine = mine || strncmp(d->d_name, ours[i], strlen(ours[i])) == 0;
+    if (!mine || !strstr(d->d_name, ".tmp-")) continue;
+    if (snprintf(path, sizeof path, "%s/%s", folder, d->d_name) < (int)sizeof path)
+      unlink(path);
+  }
+  closedir(dir);
+}
+
 int pt_trainer_make_folder(struct trainer *t, struct ptv3_error *err) {
-  return make_folder(t->path, err);
+  char models[4200];
+  const int status = make_folder(t->path, err);
+  if (status) return status;
+  remove_left(t->path);
+  snprintf(models, sizeof models, "%s/model", t->path);
+  remove_left(models);
+  return PTV3_OK;
 }
 
 /* <save_path>/model/<name>, as Pointcept has it. */

@@ -240,5 +240,8 @@ check "after the last kill" is 0
 check "the checkpoint is the same" same "$work/kill$n" "$work/whole"
 check "the steps are logged once" logged "$work/kill$n" 15 3
 check "no temporary file is left" no_temporary
+: >"$work/kill$n/model/model_last.pth.tmp-1-0" # as a kill between naming and renaming leaves it
+train "$work/kill$n" $few --resume
+check "what a kill left is removed" no_temporary
 
 finish
