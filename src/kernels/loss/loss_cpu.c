@@ -89,7 +89,8 @@ static void finish_values(const struct pt_loss *a, const struct pt_loss_parts *w
       weight += w->block[i].weight[k];
       a->valid[k] += w->block[i].valid[k];
     }
-    const double by = q->sum ? 1.0 : weight, none = by == 0.0;
+    const double by = q->sum ? 1.0 : weight;
+    const bool none = by == 0.0;
     a->value[1 + k] = none ? 0.0 : (double)q->loss_weight * value / by;
     scale[k] = none ? 0.0 : (double)q->loss_weight * (double)a->scale / by;
   }
