@@ -117,17 +117,16 @@ static bool is_cloud_file(const char *path) {
   return false;
 }
 
-static bool has_file(struct pt_mem *mem, const char *folder, const char *name) {
-  struct ptv3_error e;
-  char *path = pt_join(mem, folder, name, &e);
-  bool there = path && pt_is_file(path);
-  pt_free(mem, path);
-  return there;
+/* Allocates nothing: where memory lacks, a scene must not be taken for none. */
+static bool has_file(const char *folder, const char *name) {
+  char path[4200]; /* longer ones cannot be opened */
+  return snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path &&
+         pt_is_file(path);
 }
 
-static bool is_scene(struct pt_mem *mem, const char *path, const struct layout *l) {
+static bool is_scene(const char *path, const struct layout *l) {
   if (!pt_is_dir(path)) return is_cloud_file(path);
-  return has_file(mem, path, l->labelled_only ? "segment.npy" : "coord.npy");
+  return has_file(path, l->labelled_only ? "segment.npy" : "coord.npy");
 }
 
 /* Adds the scenes `depth` levels below a folder. A folder that cannot be opened has none. */
@@ -145,7 +144,7 @@ static int list_folder(struct pt_dataset *d, const struct layout *l, const char 
     } else if (level + 1 < l->depth) {
       st = list_folder(d, l, path, level + 1, err);
       pt_free(d->mem, path);
-    } else if (is_scene(d->mem, path, l)) {
+    } else if (is_scene(path, l)) {
       st = add_scene(d, path, l->join, err);
     } else {
       pt_free(d->mem, path);
@@ -190,7 +189,7 @@ static int list_split(struct pt_dataset *d, const struct layout *l, const char *
   char *path = pt_join(d->mem, root, split, err);
   if (!path) return pt_status(err);
   int st;
-  if (is_scene(d->mem, path, l)) {
+  if (is_scene(path, l)) {
     st = add_scene(d, path, l->join, err);
     path = NULL;
   } else if (pt_is_file(path)) {
@@ -410,7 +409,7 @@ int pt_dataset_of_path(struct pt_dataset *d, struct pt_env *env, const char *pat
   *d = (struct pt_dataset){.mem = &env->mem, .ignore = -1};
   const struct layout *l = &layouts[0];
   int st;
-  if (pt_is_file(path) || is_scene(d->mem, path, l)) {
+  if (pt_is_file(path) || is_scene(path, l)) {
     char *copy = pt_strdup(d->mem, path, err);
     st = copy ? add_scene(d, copy, NULL, err) : pt_status(err);
   } else {

@@ -109,12 +109,13 @@ struct run {
   const char *name; /* of its folder below `folder` */
   int threads, readers, type;
   int64_t stop_after, memory;
+  int64_t fail_at;   /* the call of the allocator that fails; 0: none */
   int64_t cancel_at; /* calls of progress after which it says stop; 0: never */
   bool resume, skip_nan;
   const char *option; /* one change to the configuration */
 };
 
-static int64_t calls, calls_at_most;
+static int64_t calls, calls_at_most, allocations;
 static bool progress(void *user, const char *what, int64_t done, int64_t total) {
   (void)user, (void)what, (void)done, (void)total;
   return calls_at_most == 0 || ++calls <= calls_at_most;
@@ -126,6 +127,7 @@ static int train(const struct run *r, struct pt_train_summary *sum, struct ptv3_
   char path[256], root[300];
   pt_env_init(&env, r->threads ? r->threads : 2, r->memory);
   env.progress = progress;
+  env.mem.fail_at = r->fail_at;
   calls = 0;
   calls_at_most = r->cancel_at;
   snprintf(path, sizeof path, "%s/%s", folder, r->name);
@@ -144,6 +146,7 @@ static int train(const struct run *r, struct pt_train_summary *sum, struct ptv3_
                                      .readers = r->readers,
                                      .stop_after = r->stop_after};
   status = pt_train(&env, config.root, &o, sum, e);
+  allocations = env.mem.calls;
   pt_config_free(&config);
   assert_int_equal(env.mem.used, 0);
   return status;
@@ -286,6 +289,39 @@ static void small_budgets(void **state) {
   assert_true(done > 0 && refused > 0);
 }
 
+/* Whichever allocation fails: nothing stays allocated, and no half-written file. Steps and
+ * checkpoints give way and try again, so some failures do not end the training: then its
+ * result is the same. */
+static void failing_allocations(void **state) {
+  (void)state;
+  struct pt_train_summary s;
+  struct ptv3_error e;
+  char command[256];
+  const struct run whole = {.name = "fail", .threads = 1, .option = "epoch=8", .stop_after = 6};
+  struct run r = whole;
+  r.name = "failed";
+  must(&whole, &s);
+  const int64_t all = allocations;
+  int refused = 0, done = 0;
+  for (int64_t k = 1; k <= all; k += 1 + k / 14) {
+    r.fail_at = k;
+    const int status = train(&r, &s, &e);
+    if (status) {
+      assert_int_equal(status, PTV3_NO_MEMORY);
+      refused++;
+    } else {
+      assert_same("fail", "failed");
+      done++;
+    }
+    snprintf(command, sizeof command,
+             "! find '%s' -name '*.tmp*' | grep -q . && rm -rf '%s/failed'", folder, folder);
+    assert_int_equal(system(command), 0);
+  }
+  print_message("%d of %lld calls, refused %d, done %d\n", refused + done, (long long)all,
+                refused, done);
+  assert_true(refused > 0 && done > 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(learns),
@@ -297,6 +333,7 @@ int main(void) {
       cmocka_unit_test(threads_do_not_show_in_bf16),
       cmocka_unit_test(diverging_is_told),
       cmocka_unit_test(small_budgets),
+      cmocka_unit_test(failing_allocations),
   };
   return cmocka_run_group_tests(tests, make_data, remove_data);
 }
