@@ -308,6 +308,7 @@ static void print_ops(const struct run *run, const struct counts *c, struct peak
   for (int op = 0; op <= PT_OPS; op++) {
     const double took[2] = {run->seconds[op], run->cpu_of[op]};
     const double here = op < PT_OPS ? floor_of(c, op, peak) : 0;
+    if (took[0] <= 0) continue; /* an op of training */
     print_row(op < PT_OPS ? pt_op_name((enum pt_op)op) : "structure", took, whole, here,
               op < PT_OPS ? c->flop[op] : 0, threads);
     rest[0] -= took[0], rest[1] -= took[1];
