@@ -37,7 +37,7 @@ struct trainee {
   const struct pt_kernels *kernels;
   struct pt_train_weights w;
   struct pt_optim optim;
-  struct pt_train_room room;
+  struct pt_room room;
 };
 
 struct run {
@@ -212,7 +212,7 @@ static void bench(struct pt_env *env, struct trainee *t, const struct options *o
   printf("\n");
   fflush(stdout);
   json_array_append_new(list, json_of(&in, mid, peak, grown, &r));
-  pt_train_room_free(env, &t->room);
+  pt_room_free(env, &t->room);
   pt_free(&env->mem, j.label);
   input_free(env, &in);
 }

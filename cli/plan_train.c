@@ -80,7 +80,7 @@ static void print_ways(const struct ptv3_train_plan *p) {
 }
 
 static void print_verdict(const struct ptv3_train_plan *p) {
-  char budget[24], least[24], total[24];
+  char budget[24], least[24], total[24], disk[24], window[24];
   if (!p->fits) {
     printf("does not fit the budget of %s; the least that would do is %s\n",
            term_bytes(p->budget, budget), term_bytes(p->least, least));
@@ -92,6 +92,9 @@ static void print_verdict(const struct ptv3_train_plan *p) {
     if (p->tile) printf(", with tiles of %d rows", p->tile);
     printf(", on %d thread%s", p->threads, p->threads == 1 ? "" : "s");
   }
+  if (p->spilled)
+    printf(", with %d tensors in a temporary file of %s, %s of it in memory at a time",
+           p->spilled, term_bytes(p->disk, disk), term_bytes(p->window, window));
   printf("\n");
 }
 
@@ -117,10 +120,11 @@ static void print_json(const struct ptv3_train_plan *p) {
         w->fits ? "true" : "false");
   }
   printf(
-      "],\n \"chosen\": %d, \"fits\": %s, \"tile\": %d, \"threads\": %d, \"total\": %lld, "
-      "\"least\": %lld, \"budget\": %lld}\n",
-      p->chosen, p->fits ? "true" : "false", p->tile, p->threads, (long long)p->total,
-      (long long)p->least, (long long)p->budget);
+      "],\n \"chosen\": %d, \"fits\": %s, \"tile\": %d, \"threads\": %d, \"spilled\": %d, "
+      "\"disk\": %lld, \"window\": %lld, \"total\": %lld, \"least\": %lld, \"budget\": %lld}\n",
+      p->chosen, p->fits ? "true" : "false", p->tile, p->threads, p->spilled,
+      (long long)p->disk, (long long)p->window, (long long)p->total, (long long)p->least,
+      (long long)p->budget);
 }
 
 int plan_train_show(struct session *s, const struct ptv3_config *config,

@@ -102,8 +102,12 @@ struct ptv3_train_plan {
                      are unless told otherwise */
   struct ptv3_train_way way[PTV3_TRAIN_WAYS]; /* the one that keeps most first */
   int chosen;                                 /* the first of them that fits, or the last */
-  bool fits;         /* the chosen way does, if need be with smaller tiles and fewer threads */
+  bool fits;         /* the chosen way does; the last if need be with some of what it keeps in a
+                        temporary file, smaller tiles and fewer threads */
   int tile, threads; /* of it; tile 0: each operation's own choice */
+  int spilled;       /* tensors in the file */
+  int64_t disk;      /* bytes of it */
+  int64_t window;    /* bytes of it in memory at a time */
   int64_t total;     /* bytes of it, so run */
   int64_t least;     /* the smallest budget that would do */
   int64_t budget;    /* the context's */

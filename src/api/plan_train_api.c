@@ -176,6 +176,7 @@ static int fill_ways(struct planning *p, struct ptv3_error *err) {
   }
   out->chosen = need.chosen, out->fits = need.fits;
   out->tile = need.tile, out->threads = need.threads;
+  out->spilled = need.spilled, out->disk = need.disk, out->window = need.window;
   out->total = need.total, out->least = need.least;
   return PTV3_OK;
 }

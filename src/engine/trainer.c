@@ -145,7 +145,7 @@ static int build(struct trainer *t, struct ptv3_error *err) {
 
 static void release(struct trainer *t) {
   pt_loader_close(t->loader);
-  pt_train_room_free(t->env, &t->room);
+  pt_room_free(t->env, &t->room);
   pt_free(&t->env->mem, t->buffers);
   pt_train_config_free(t->env, &t->c);
   pt_train_weights_free(t->env, &t->w);

@@ -27,7 +27,7 @@ int pt_trainer_validate(struct trainer *t, bool *better, struct ptv3_error *err)
   int status = pt_train_log_val_begin(&t->log, err);
   if (status) return status;
   t->writing = false;
-  pt_train_room_free(t->env, &t->room);
+  pt_room_free(t->env, &t->room);
   status = pt_weights_build(t->env, &t->c.cfg, fetch_now, &t->w, &model.w, err);
   if (status) return status;
   const struct pt_evaluate job = {.model = &model,

@@ -28,7 +28,7 @@ struct trainer {
   struct pt_loader *loader;
   struct pt_train_weights w;
   struct pt_schedule schedule;
-  struct pt_train_room room;
+  struct pt_room room;
   struct pt_train_result result; /* of the last batch */
   double norm;                   /* of the gradients of the last step */
   struct position at;            /* now */

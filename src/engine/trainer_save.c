@@ -157,7 +157,7 @@ int pt_trainer_save(struct trainer *t, enum save what, struct ptv3_error *err) {
   int status = save(t, what, err);
   if (status != PTV3_BUDGET && status != PTV3_NO_MEMORY) return status;
   pt_loader_yield(t->loader);
-  pt_train_room_free(t->env, &t->room);
+  pt_room_free(t->env, &t->room);
   return save(t, what, err);
 }
 

@@ -167,7 +167,7 @@ int pt_trainer_batch(struct trainer *t, struct pt_train_batch *b, struct ptv3_er
   int status = pt_train_step(t->env, &job, &t->room, &t->result, err);
   if (status == PTV3_BUDGET || status == PTV3_NO_MEMORY) { /* without what was read ahead */
     pt_loader_yield(t->loader);
-    pt_train_room_free(t->env, &t->room);
+    pt_room_free(t->env, &t->room);
     status = pt_train_step(t->env, &job, &t->room, &t->result, err);
   }
   if (status) return status;

@@ -127,8 +127,7 @@ static int open_ladder(struct ladder *l, struct pt_env *env, struct pt_plan *p, 
     l->scratch[i] = p->scratch;
   }
   pt_plan_scratch(p, l->tile, l->threads);
-  const enum pt_dtype type =
-      p->step[p->steps - 1].op == PT_OP_head ? p->step[p->steps - 1].a.head.type : PT_F32;
+  const enum pt_dtype type = p->tensor[p->step[0].out].type;
   l->work = pt_plan_work(p) / pt_kernels_rate(p->kernels, type) * pt_tile_slowdown(l->tile);
   if (!file) return spill_first(p, 0, err);
   l->spills = rank_tensors(p);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "fit.h"
+#include "room.h"
 #include "size.h"
 
 static int build_structure(struct pt_env *env, const struct pt_model *m,
@@ -23,14 +23,6 @@ static int build_structure(struct pt_env *env, const struct pt_model *m,
       .maps = m->cfg.enc_mode,
   };
   return pt_structure_build(env, &in, s, err);
-}
-
-/* dst[r] = src[index[r]]; rows of c floats. */
-static void permute_in(float *dst, const float *src, const int32_t *index, int64_t n, int c,
-                       int threads) {
-#pragma omp parallel for num_threads(threads) schedule(static)
-  for (int64_t r = 0; r < n; r++)
-    memcpy(dst + r * c, src + (int64_t)index[r] * c, (size_t)c * sizeof *dst);
 }
 
 /* Where logits go: the array, the sink, or both. */
@@ -54,64 +46,24 @@ static int give(void *user, int64_t first, int64_t rows, const float *data,
   return o->opt->sink ? o->opt->sink(o->opt->sink_user, index, rows, data, err) : PTV3_OK;
 }
 
-/* Features into the rows of the input tensor; where that is spilled, a window at a time. */
-static void fill_input(struct pt_env *env, const struct pt_batch *batch,
-                       const struct pt_structure *s, const struct pt_plan *p,
-                       const struct pt_plan_tensor *t, char *arena) {
-  const int64_t row = t->channels * (int64_t)sizeof(float);
-  const int64_t rows = t->spilled ? pt_max(1, p->window / 2 / row) : t->rows;
-  char *to = (t->spilled ? p->spill->data : arena) + t->offset;
-  for (int64_t r = 0; r < t->rows; r += rows) {
-    const int64_t n = pt_min(rows, t->rows - r);
-    permute_in((float *)(void *)(to + r * row), batch->feat, s->input + r, n, t->channels,
-               env->threads);
-    if (t->spilled) pt_spill_drop(p->spill, t->offset, (r + n) * row);
-  }
-  if (t->spilled) pt_spill_drop(p->spill, t->offset, pt_round_up(t->bytes, PT_SPILL_GRAIN));
-}
-
-/* Fits the plan and opens the file it asks for. Where the file cannot be had a plan without
- * one may still fit; if not, what is wrong with the file is the message. */
-static int fit(struct pt_env *env, struct pt_plan *p, struct pt_spill *spill,
-               struct ptv3_error *err) {
-  struct ptv3_error other;
-  const int tile = p->tile, threads = p->threads;
-  int status = pt_fit(env, p, true, err);
-  if (status || !p->file) return status;
-  p->spill = spill;
-  status = pt_spill_open(spill, env->tmp, p->file, err);
-  if (status != PTV3_IO) return status;
-  pt_plan_scratch(p, tile, threads);
-  return pt_fit(env, p, false, &other) ? status : PTV3_OK;
-}
-
 static int run(struct pt_env *env, const struct pt_model *m, const struct pt_batch *batch,
                const struct pt_structure *s, struct pt_network *net,
                const struct pt_forward *opt, float *logits, struct ptv3_error *err) {
   struct pt_plan *p = &net->plan;
-  struct pt_spill spill = {0};
-  int status = fit(env, p, &spill, err);
+  struct pt_room room = {0};
+  int status = pt_room_make(env, &room, p, err);
   if (status) return status;
-  status = pt_mem_reserve(&env->mem, p->window, PT_MEM_ARENA, err);
-  char *arena = status ? NULL : pt_alloc(&env->mem, p->arena, 1, PT_MEM_ARENA, err);
-  if (!arena) {
-    if (!status) pt_mem_give_back(&env->mem, p->window, PT_MEM_ARENA);
-    pt_spill_close(&spill);
-    return err->status;
-  }
   struct output out = {s, opt, logits, m->cfg.classes, env->threads};
   p->give = give;
   p->give_user = &out;
-  fill_input(env, batch, s, p, &p->tensor[net->input], arena);
+  pt_room_fill(env, &room, p, net->input, batch->feat, s->input);
   if (opt->begin) opt->begin(opt->user, s);
   env->mem.sealed =
       !opt->observe; /* all there is to allocate is allocated, save by observers */
-  status = pt_plan_run(p, env, arena, opt->observe, opt->user, err);
+  status = pt_plan_run(p, env, room.arena, opt->observe, opt->user, err);
   env->mem.sealed = false;
   for (int op = 0; op < PT_OPS && opt->seconds; op++) opt->seconds[op] += p->seconds[op];
-  pt_free(&env->mem, arena);
-  pt_mem_give_back(&env->mem, p->window, PT_MEM_ARENA);
-  pt_spill_close(&spill);
+  pt_room_free(env, &room);
   return status;
 }
 

@@ -21,7 +21,8 @@ static void fill_way(const struct pt_env *env, const struct pt_plan *p, enum pt_
   way->fits = way->total <= env->mem.limit;
 }
 
-/* The plan that is chosen: where it does not fit, smaller tiles and fewer threads. */
+/* The plan that is chosen: where it does not fit, some of it in a file, smaller tiles, fewer
+ * threads. */
 static void choose(struct pt_env *env, struct pt_plan *p, int64_t others,
                    struct pt_train_need *need) {
   struct ptv3_error none;
@@ -29,11 +30,24 @@ static void choose(struct pt_env *env, struct pt_plan *p, int64_t others,
   void (*info)(void *, const char *) = env->info;
   if (limit < INT64_MAX) env->mem.limit = pt_max(0, limit - (others - env->mem.used));
   env->info = NULL; /* nothing is chosen here, it is only looked at */
-  need->fits = pt_fit(env, p, false, &none) == PTV3_OK;
+  need->fits = pt_fit(env, p, true, &none) == PTV3_OK;
   env->info = info;
   env->mem.limit = limit;
   need->tile = p->tile, need->threads = p->threads;
-  need->total = others + p->arena + PT_BLOCK_HEAD;
+  for (int64_t t = 0; t < p->tensors; t++) need->spilled += p->tensor[t].spilled;
+  need->disk = p->file, need->window = p->window;
+  need->total = others + p->arena + p->window + PT_BLOCK_HEAD;
+}
+
+/* The least that a plan which is laid out takes. */
+static int find_least(struct pt_env *env, struct pt_plan *p, int64_t others, int64_t *least,
+                      struct ptv3_error *err) {
+  struct pt_rung rung[PT_RUNGS];
+  int rungs;
+  int status = pt_fit_rungs(env, p, rung, &rungs, err);
+  if (status) return status;
+  *least = others + rung[rungs - 1].arena + rung[rungs - 1].window + PT_BLOCK_HEAD;
+  return PTV3_OK;
 }
 
 int pt_train_need(struct pt_env *env, const struct pt_train_task *task, int64_t others,
@@ -48,15 +62,13 @@ int pt_train_need(struct pt_env *env, const struct pt_train_task *task, int64_t 
     const bool last = k + 1 == PT_KEEPS;
     const int64_t all = others + (env->mem.used - before); /* with the plan's own */
     fill_way(env, p, task->cfg->type, all, &need->way[k]);
+    if (last) status = find_least(env, p, all, &need->least, err);
     if (need->chosen < 0 && (need->way[k].fits || last)) {
       need->chosen = k;
       choose(env, p, all, need);
     }
-    if (last) {
-      pt_plan_scratch(p, PT_SMALLEST_TILE, 1);
-      need->least = all + p->arena + PT_BLOCK_HEAD;
-    }
     pt_train_network_free(&net);
+    if (status) return status;
   }
   return PTV3_OK;
 }

@@ -23,6 +23,9 @@ struct pt_train_need {
   int chosen;        /* the way that pt_train_step takes */
   bool fits;         /* it does in some way; if not, the rest is of the least */
   int tile, threads; /* of the way chosen: less than the wish where that alone fits */
+  int spilled;       /* tensors in a temporary file, of the last way alone */
+  int64_t disk;      /* bytes of it */
+  int64_t window;    /* bytes of it in memory at a time */
   int64_t total;     /* of the way chosen, so run */
   int64_t least;     /* the smallest budget that would do */
 };

@@ -3,13 +3,6 @@
 
 #include <string.h>
 
-#include "fit.h"
-
-void pt_train_room_free(struct pt_env *env, struct pt_train_room *room) {
-  pt_free(&env->mem, room->arena);
-  *room = (struct pt_train_room){0};
-}
-
 struct pt_loss pt_train_loss(const struct pt_criteria *c) {
   struct pt_loss loss = {.criteria = c->count, .scale = 1};
   memcpy(loss.criterion, c->criterion, sizeof loss.criterion);
@@ -30,62 +23,39 @@ static int build_structure(struct pt_env *env, const struct pt_train_job *j,
   return pt_structure_build(env, &in, s, err);
 }
 
-/* Builds the plan that keeps the most within the budget. What the last step left may be used
- * again, so it does not count as used. */
+/* Builds the plan that keeps the most within the budget, without a file; where none does, the
+ * one that keeps least, with what it keeps in a file. */
 static int build_network(struct pt_env *env, const struct pt_train_job *j,
-                         const struct pt_train_task *task, struct pt_train_room *room,
+                         const struct pt_train_task *task, struct pt_room *room,
                          struct pt_train_network *net, enum pt_keep *keep,
                          struct ptv3_error *err) {
   for (int k = PT_KEEP_INPUTS; k < PT_KEEPS; k++) {
+    pt_train_network_free(net);
     int status = pt_train_network_build(env, task, (enum pt_keep)k, net, err);
     if (status) return status;
     *keep = (enum pt_keep)k;
-    const int64_t others = env->mem.used - (room->arena ? room->bytes + PT_BLOCK_HEAD : 0);
-    if (others + net->plan.arena + PT_BLOCK_HEAD <= env->mem.limit) break;
-    if (k + 1 < PT_KEEPS) {
-      pt_train_network_free(net);
-      continue;
-    }
-    pt_train_room_free(env, room);
-    status = pt_fit(env, &net->plan, false, err);
-    if (status) return status;
+    if (pt_room_holds(env, room, &net->plan)) break;
   }
   if (j->tell && *keep != PT_KEEP_INPUTS)
     pt_info(env, "to fit the budget: only %s are kept for the backward pass",
             pt_keep_text(*keep));
-  return PTV3_OK;
-}
-
-static int make_room(struct pt_env *env, struct pt_train_room *room, int64_t bytes,
-                     struct ptv3_error *err) {
-  if (room->bytes >= bytes) return PTV3_OK;
-  pt_train_room_free(env, room);
-  room->arena = pt_alloc(&env->mem, bytes, 1, PT_MEM_ARENA, err);
-  if (!room->arena) return err->status;
-  room->bytes = bytes;
-  return PTV3_OK;
+  return pt_room_make(env, room, &net->plan, err);
 }
 
 static int run(struct pt_env *env, const struct pt_train_job *j, const struct pt_structure *s,
-               struct pt_train_network *net, char *arena, int32_t *label,
+               const struct pt_room *room, struct pt_train_network *net, int32_t *label,
                struct ptv3_error *err) {
   struct pt_plan *p = &net->plan;
-  const int c = j->cfg->in_channels;
-  float *in = (float *)(void *)(arena + p->tensor[net->input].offset);
-#pragma omp parallel for num_threads(env->threads) schedule(static)
-  for (int64_t r = 0; r < j->batch->n; r++) {
-    const int64_t from = s->input[r];
-    memcpy(in + r * c, j->batch->feat + from * c, (size_t)c * sizeof *in);
-    label[r] = j->label[from];
-  }
+  pt_room_fill(env, room, p, net->input, j->batch->feat, s->input);
+  for (int64_t r = 0; r < j->batch->n; r++) label[r] = j->label[s->input[r]];
   env->mem.sealed = !j->observe;
-  int status = pt_plan_run(p, env, arena, j->observe, j->user, err);
+  int status = pt_plan_run(p, env, room->arena, j->observe, j->user, err);
   env->mem.sealed = false;
   for (int op = 0; op < PT_OPS && j->seconds; op++) j->seconds[op] += p->seconds[op];
   return status;
 }
 
-int pt_train_step(struct pt_env *env, const struct pt_train_job *j, struct pt_train_room *room,
+int pt_train_step(struct pt_env *env, const struct pt_train_job *j, struct pt_room *room,
                   struct pt_train_result *result, struct ptv3_error *err) {
   struct ptv3_error e = {0};
   struct pt_structure s = {0};
@@ -111,9 +81,9 @@ int pt_train_step(struct pt_env *env, const struct pt_train_job *j, struct pt_tr
                                .kernels = j->kernels,
                                .tile = j->tile};
   status = build_network(env, j, &task, room, &net, &result->keep, &e);
-  if (!status) status = make_room(env, room, net.plan.arena, &e);
-  result->arena = net.plan.arena;
-  if (!status) status = run(env, j, &s, &net, room->arena, label, &e);
+  result->arena = net.plan.arena + net.plan.window;
+  result->file = net.plan.file;
+  if (!status) status = run(env, j, &s, room, &net, label, &e);
 out:
   pt_train_network_free(&net);
   pt_free(&env->mem, label);

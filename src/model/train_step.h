@@ -5,15 +5,8 @@
 
 #include "criteria.h"
 #include "forward.h"
+#include "room.h"
 #include "train_network.h"
-
-/* Memory that one step leaves to the next, so that it is not given back and fetched again.
- * Zeroed: none. */
-struct pt_train_room {
-  char *arena;
-  int64_t bytes;
-};
-void pt_train_room_free(struct pt_env *env, struct pt_train_room *room);
 
 struct pt_train_job {
   const struct pt_ptv3 *cfg;
@@ -40,11 +33,12 @@ struct pt_train_result {
   double value[1 + PT_MAX_CRITERIA]; /* the loss, and each criterion times its weight */
   int64_t valid[PT_MAX_CRITERIA];    /* rows that each criterion counted */
   enum pt_keep keep;                 /* how much was kept for the backward pass */
-  int64_t arena;                     /* bytes of features, gradients of features, scratch */
+  int64_t arena; /* bytes of features, gradients of features, scratch, windows on the file */
+  int64_t file;  /* bytes of features in a temporary file; 0: none */
 };
 
-int pt_train_step(struct pt_env *env, const struct pt_train_job *job,
-                  struct pt_train_room *room, struct pt_train_result *result,
-                  struct ptv3_error *err);
+/* room: what one step leaves to the next; the caller frees it. */
+int pt_train_step(struct pt_env *env, const struct pt_train_job *job, struct pt_room *room,
+                  struct pt_train_result *result, struct ptv3_error *err);
 
 #endif

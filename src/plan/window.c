@@ -26,6 +26,20 @@ int64_t pt_op_units(enum pt_op op, const void *args) {
   }
 }
 
+/* Of the forward pass alone: in training the other steps touch the whole of their tensors. */
+static bool in_parts(enum pt_op op) {
+  switch (op) {
+    case PT_OP_embed:
+    case PT_OP_cpe:
+    case PT_OP_attention:
+    case PT_OP_mlp:
+    case PT_OP_pool:
+    case PT_OP_unpool:
+    case PT_OP_head: return true;
+    default: return false;
+  }
+}
+
 int64_t pt_op_group(enum pt_op op) {
   switch (op) {
     case PT_OP_mlp:
@@ -267,7 +281,11 @@ static void keep_most(const struct pt_window *w, struct pt_step *s, bool guess) 
     for (int i = 0; i < w->slots; i++) {
       const struct pt_window_slot *slot = &w->slot[i];
       if (slot->tensor != s->bind[b].tensor) continue;
-      int64_t count = guess ? pt_min(slot->grains, GUESS) : slot->count;
+      int64_t count = slot->count;
+      if (!in_parts(s->op))
+        count = slot->grains;
+      else if (guess)
+        count = pt_min(slot->grains, GUESS);
       s->bind[b].least = pt_max(s->bind[b].least, count);
     }
 }

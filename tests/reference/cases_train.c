@@ -55,7 +55,7 @@ static struct pt_train_result step(struct training *t, const struct ref_input *i
                                    const int32_t *label, const int *perm, struct way way) {
   struct ptv3_error e;
   struct pt_train_result r;
-  struct pt_train_room room = {0};
+  struct pt_room room = {0};
   struct pt_env *env = t->c->env;
   struct pt_loss loss = pt_train_loss(&t->criteria);
   const struct pt_train_job job = {.cfg = &t->cfg,
@@ -75,7 +75,7 @@ static struct pt_train_result step(struct training *t, const struct ref_input *i
   ref_check(t->c, !status, "%s", status ? e.message : "");
   env->threads = threads;
   env->mem.limit = INT64_MAX;
-  pt_train_room_free(env, &room);
+  pt_room_free(env, &room);
   return r;
 }
 

@@ -1,5 +1,6 @@
 /* test_train_need.c - what a training step is said to take is what it takes: the arena to the
- * byte for every level of what is kept, from rows alone; and the public plan on top of it. */
+ * byte for every level of what is kept, and with a file, from rows alone; gradients have the
+ * same bits in each; and the public plan on top of it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +20,7 @@
 #include "train_need.h"
 #include "train_step.h"
 
-enum { SIDE = 24, THREADS = 2 };
+enum { SIDE = 24, LARGE = 144, THREADS = 2 };
 
 static const char text[] =
     "batch_size = 2\nepoch = 4\neval_epoch = 4\nenable_amp = False\n"
@@ -55,7 +56,7 @@ static void *room(size_t bytes) {
   return p;
 }
 
-static void make(struct made *m, enum pt_dtype type) {
+static void make(struct made *m, enum pt_dtype type, int32_t side) {
   static const char *const any[] = {"*"};
   struct ptv3_error e = {0};
   struct pt_tensors none = {0};
@@ -76,22 +77,21 @@ static void make(struct made *m, enum pt_dtype type) {
   pt_match_free(&match);
 
   /* A floor and a wall, and the third of them that comes first. */
-  enum { FIRST = SIDE * (2 * SIDE - 1), N = FIRST + FIRST / 3 };
-  m->coord = room(N * 12);
-  m->feat = room(N * 16);
-  m->label = room(N * 4);
-  for (int32_t i = 0; i < N; i++) {
-    const int32_t at = i % FIRST, wall = at >= SIDE * SIDE, x = at % SIDE,
-                  y = at / SIDE - (wall ? SIDE - 1 : 0);
+  const int32_t first = side * (2 * side - 1), n = first + first / 3;
+  m->coord = room((size_t)n * 12);
+  m->feat = room((size_t)n * 16);
+  m->label = room((size_t)n * 4);
+  for (int32_t i = 0; i < n; i++) {
+    const int32_t at = i % first, wall = at >= side * side, x = at % side,
+                  y = at / side - (wall ? side - 1 : 0);
     const int32_t here[3] = {x, wall ? 0 : y, wall ? y : 0};
     memcpy(m->coord + 3 * i, here, sizeof here);
     for (int c = 0; c < 4; c++)
       m->feat[4 * i + c] = (float)pt_philox_uniform(7, (uint64_t)c, (uint64_t)i);
     m->label[i] = i % 4 - 1;
   }
-  m->offset[1] = FIRST;
-  m->offset[2] = N;
-  const int64_t n = N;
+  m->offset[1] = first;
+  m->offset[2] = n;
   m->batch = (struct pt_batch){n, m->coord, m->feat, 2, m->offset};
 }
 
@@ -130,71 +130,159 @@ static struct pt_structure sizes_of(struct made *m, int64_t offset[PT_MAX_STAGES
   return s;
 }
 
+static struct pt_train_job job_of(const struct made *m, const struct pt_loss *loss) {
+  return (struct pt_train_job){.cfg = &m->cfg,
+                               .w = &m->w,
+                               .kernels = pt_kernel_table(NULL),
+                               .batch = &m->batch,
+                               .label = m->label,
+                               .loss = loss};
+}
+
 /* The step as the trainer runs it, in a budget. */
 static struct pt_train_result step(struct made *m, const struct pt_loss *loss, int64_t limit) {
-  struct pt_train_room room = {0};
+  struct pt_room room = {0};
   struct pt_train_result r;
   struct ptv3_error e = {0};
-  const struct pt_train_job job = {.cfg = &m->cfg,
-                                   .w = &m->w,
-                                   .kernels = pt_kernel_table(NULL),
-                                   .batch = &m->batch,
-                                   .label = m->label,
-                                   .loss = loss};
+  const struct pt_train_job job = job_of(m, loss);
   m->env.mem.limit = limit;
   m->env.mem.peak = m->env.mem.used;
   if (pt_train_step(&m->env, &job, &room, &r, &e)) fail_msg("%s", e.message);
   m->env.mem.limit = INT64_MAX;
-  assert_true(r.arena == room.bytes);
-  pt_train_room_free(&m->env, &room);
+  assert_true(r.arena == room.bytes + room.window);
+  pt_room_free(&m->env, &room);
+  return r;
+}
+
+/* What a step of a made batch needs, and what to compare it with. */
+struct planned {
+  struct made m;
+  struct pt_train_weights w; /* without memory */
+  int64_t offset[PT_MAX_STAGES][3], others;
+  struct pt_structure s;
+  struct pt_loss loss;
+  struct pt_train_task task;
+  struct pt_train_need need; /* without a limit */
+};
+
+static struct pt_train_need need_within(struct planned *p, int64_t limit) {
+  struct pt_train_need need;
+  struct ptv3_error e = {0};
+  p->m.env.mem.limit = limit;
+  assert_int_equal(pt_train_need(&p->m.env, &p->task, p->others, &need, &e), 0);
+  p->m.env.mem.limit = INT64_MAX;
+  return need;
+}
+
+static void plan_made(struct planned *p, enum pt_dtype type, int32_t side) {
+  struct ptv3_error e = {0};
+  int64_t structure;
+  make(&p->m, type, side);
+  p->s = sizes_of(&p->m, p->offset, &structure);
+  p->loss = pt_train_loss(&p->m.criteria);
+  assert_int_equal(pt_train_weights_build(&p->m.env, &p->m.cfg, NULL, NULL, &p->w, &e), 0);
+  assert_true(pt_train_weights_bytes(&p->w) == pt_train_weights_bytes(&p->m.w));
+  p->task = (struct pt_train_task){.cfg = &p->m.cfg,
+                                   .w = &p->w,
+                                   .s = &p->s,
+                                   .loss = &p->loss,
+                                   .kernels = pt_kernel_table(NULL)};
+  p->others = p->m.env.mem.used + structure + p->m.batch.n * 4 + 128;
+  p->need = need_within(p, INT64_MAX);
+}
+
+static void drop_planned(struct planned *p) {
+  pt_train_weights_free(&p->m.env, &p->w);
+  drop(&p->m);
+}
+
+/* The gradients of a step within a budget; that of no limit the first time. */
+static struct pt_train_result same_bits(struct planned *p, int64_t limit, float **want) {
+  const size_t bytes = (size_t)p->m.w.numbers * sizeof **want;
+  memset(p->m.w.grad, 0, bytes);
+  const struct pt_train_result r = step(&p->m, &p->loss, limit);
+  if (*want)
+    assert_memory_equal(*want, p->m.w.grad, bytes);
+  else
+    memcpy(*want = room(bytes), p->m.w.grad, bytes);
   return r;
 }
 
 static void check_type(enum pt_dtype type) {
-  struct made m;
-  struct ptv3_error e = {0};
-  struct pt_train_weights w;
-  struct pt_train_need need, tight;
-  int64_t offset[PT_MAX_STAGES][3], structure;
-  make(&m, type);
-  const struct pt_structure s = sizes_of(&m, offset, &structure);
-  const struct pt_loss loss = pt_train_loss(&m.criteria);
-  assert_int_equal(pt_train_weights_build(&m.env, &m.cfg, NULL, NULL, &w, &e), 0);
-  assert_true(pt_train_weights_bytes(&w) == pt_train_weights_bytes(&m.w));
-  const struct pt_train_task task = {
-      .cfg = &m.cfg, .w = &w, .s = &s, .loss = &loss, .kernels = pt_kernel_table(NULL)};
-  const int64_t others = m.env.mem.used + structure + m.batch.n * 4 + 128;
-  assert_int_equal(pt_train_need(&m.env, &task, others, &need, &e), 0);
-  assert_int_equal(need.chosen, PT_KEEP_INPUTS);
-  assert_true(need.fits && need.total == need.way[0].total && need.way[0].seconds > 0);
+  struct planned p;
+  float *want = NULL;
+  plan_made(&p, type, SIDE);
+  assert_int_equal(p.need.chosen, PT_KEEP_INPUTS);
+  assert_true(p.need.fits && p.need.total == p.need.way[0].total && p.need.disk == 0 &&
+              p.need.way[0].seconds > 0);
   for (int k = 0; k < PT_KEEPS; k++) {
-    const struct pt_train_way *way = &need.way[k];
+    const struct pt_train_way *way = &p.need.way[k];
     if (k) assert_true(way->total < way[-1].total && way->work > way[-1].work);
-    m.env.mem.limit = way->total;
-    assert_int_equal(pt_train_need(&m.env, &task, others, &tight, &e), 0);
+    const struct pt_train_need tight = need_within(&p, way->total);
     assert_true(tight.chosen == k && tight.fits && tight.total == way->total);
-    m.env.mem.limit = INT64_MAX;
-    const struct pt_train_result r = step(&m, &loss, way->total);
+    const struct pt_train_result r = same_bits(&p, way->total, &want);
     assert_int_equal(r.keep, k);
-    assert_true(r.arena == way->arena);
-    assert_true(m.env.mem.peak <= way->total && m.env.mem.peak > way->total - 4096);
+    assert_true(r.arena == way->arena && r.file == 0);
+    const struct pt_mem *mem = &p.m.env.mem;
+    assert_true(mem->peak <= way->total && mem->peak > way->total - 4096);
   }
-  m.env.mem.limit = need.least;
-  assert_int_equal(pt_train_need(&m.env, &task, others, &tight, &e), 0);
-  assert_true(tight.chosen == PT_KEEP_STAGES && tight.fits && tight.total <= need.least);
-  m.env.mem.limit = need.least - 1;
-  assert_int_equal(pt_train_need(&m.env, &task, others, &tight, &e), 0);
-  assert_false(tight.fits);
-  m.env.mem.limit = INT64_MAX;
-  assert_int_equal(step(&m, &loss, need.least).keep, PT_KEEP_STAGES);
-  pt_train_weights_free(&m.env, &w);
-  drop(&m);
+  free(want);
+  drop_planned(&p);
 }
 
 static void arena_is_that_of_the_step(void **state) {
   (void)state;
   check_type(PT_F32);
   check_type(PT_BF16);
+}
+
+/* From what keeps least in memory down to the least there is, and below. */
+static void check_file(enum pt_dtype type) {
+  struct planned p;
+  struct pt_mem *mem = &p.m.env.mem;
+  float *want = NULL;
+  plan_made(&p, type, LARGE);
+  const int64_t whole = p.need.way[PT_KEEP_STAGES].total, least = p.need.least;
+  assert_true(least < p.others + (whole - p.others) / 2);
+  same_bits(&p, INT64_MAX, &want);
+  for (int i = 1; i <= 4; i++) {
+    const int64_t limit = whole - (whole - least) * i / 4;
+    const struct pt_train_need tight = need_within(&p, limit);
+    assert_true(tight.fits && tight.chosen == PT_KEEP_STAGES && tight.total <= limit);
+    const struct pt_train_result r = same_bits(&p, limit, &want);
+    assert_int_equal(r.keep, PT_KEEP_STAGES);
+    assert_true(r.file == tight.disk);
+    assert_true(mem->peak <= limit && mem->peak > tight.total - 4096);
+    if (i >= 2) assert_true(r.file > 0 && tight.window > 0 && tight.spilled > 0);
+  }
+  assert_false(need_within(&p, least - 1).fits);
+  assert_true(need_within(&p, least - 1).least == least);
+  free(want);
+  drop_planned(&p);
+}
+
+static void file_gives_the_same_bits(void **state) {
+  (void)state;
+  check_file(PT_F32);
+  check_file(PT_BF16);
+}
+
+/* A step that is refused says what would do, and leaves nothing. */
+static void too_little_is_refused(void **state) {
+  (void)state;
+  struct planned p;
+  struct pt_room none = {0};
+  struct pt_train_result r;
+  struct ptv3_error e = {0};
+  plan_made(&p, PT_F32, LARGE);
+  const struct pt_train_job job = job_of(&p.m, &p.loss);
+  const int64_t used = p.m.env.mem.used;
+  p.m.env.mem.limit = p.need.least - 4096;
+  assert_int_equal(pt_train_step(&p.m.env, &job, &none, &r, &e), PTV3_BUDGET);
+  assert_non_null(strstr(e.message, "in a temporary file"));
+  assert_true(p.m.env.mem.used == used && !none.arena && !none.spill.data);
+  p.m.env.mem.limit = INT64_MAX;
+  drop_planned(&p);
 }
 
 /* ---- the public call ---- */
@@ -238,7 +326,8 @@ static void public_plan(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(arena_is_that_of_the_step),
-                                     cmocka_unit_test(public_plan)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(arena_is_that_of_the_step), cmocka_unit_test(file_gives_the_same_bits),
+      cmocka_unit_test(too_little_is_refused), cmocka_unit_test(public_plan)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
