@@ -50,7 +50,7 @@ static int run(struct session *s, const struct request *q, const char *path) {
   progress_clear(&s->progress);
   int code = !status ? EXIT_FINE : v.unwritten ? session_fail_write(s) : session_fail(s);
   if (!status || v.steps > 0) report(&v);
-  if (status == PTV3_CANCELLED) session_note(s, "saved; go on with --resume");
+  if (status && v.saved) session_note(s, "saved; go on with --resume");
   ptv3_config_free(config);
   return code;
 }

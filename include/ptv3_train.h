@@ -43,7 +43,8 @@ struct ptv3_train_summary {
   int64_t best_epoch;    /* counted from 1 */
   double seconds;        /* of this run */
   bool finished;         /* all epochs are done */
-  bool unwritten;        /* it failed because a checkpoint or log could not be written */
+  bool saved; /* it ended early, and what was done is in the last checkpoint, to be resumed */
+  bool unwritten; /* it failed because a checkpoint or log could not be written */
 };
 
 /* Trains the model of a configuration on its data.train, scoring it on data.val as

@@ -39,6 +39,6 @@ int ptv3_train(struct ptv3_context *ctx, const struct ptv3_config *config,
   if (summary)
     *summary =
         (struct ptv3_train_summary){s.steps, s.epochs,     s.skipped, s.loss,     s.miou,
-                                    s.best,  s.best_epoch, s.seconds, s.finished, s.unwritten};
+                                    s.best,  s.best_epoch, s.seconds, s.finished, s.saved, s.unwritten};
   return status;
 }

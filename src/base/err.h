@@ -6,6 +6,8 @@
 #ifndef PT_ERR_H
 #define PT_ERR_H
 
+#include <stdbool.h>
+
 #include "ptv3_error.h"
 
 #if defined(__GNUC__)
@@ -23,5 +25,10 @@ int pt_fail_at(struct ptv3_error *err, int status, int64_t offset, const char *f
 
 /* Puts "prefix: " in front of the message in err and returns its status. */
 int pt_prefix(struct ptv3_error *err, const char *fmt, ...) PT_PRINTF(2, 3);
+
+/* Whether it may work with more memory free. */
+static inline bool pt_lacks_memory(int status) {
+  return status == PTV3_BUDGET || status == PTV3_NO_MEMORY;
+}
 
 #endif

@@ -214,7 +214,7 @@ int pt_check_scene(struct pt_look *k, int64_t i, struct ptv3_error *err) {
     st = look_at_cloud(k, &c, i, path, err);
   } else if (pt_check_ends(st)) {
     if (err) *err = e;
-    if (st == PTV3_BUDGET || st == PTV3_NO_MEMORY) pt_prefix(err, "'%s'", path);
+    if (pt_lacks_memory(st)) pt_prefix(err, "'%s'", path);
   } else {
     st = pt_check_note(k, PT_CHECK_UNREADABLE, path, e.message,
                        "mend the file, or take the scene out of the split", err);

@@ -120,8 +120,8 @@ static int make_parts(struct slot *s, int64_t first, int64_t count, struct pt_cl
   for (int64_t p = 0; p < count; p++) {
     int st = make_sample(s, l->order[first + p], &part[p], &cloud[p], err);
     if (!st) continue;
-    bool no_room = st == PTV3_BUDGET || st == PTV3_NO_MEMORY;
-    if (no_room) pt_prefix(err, "'%s' for a batch of %lld", part[p].name, (long long)count);
+    if (pt_lacks_memory(st))
+      pt_prefix(err, "'%s' for a batch of %lld", part[p].name, (long long)count);
     return st;
   }
   return PTV3_OK;
@@ -167,8 +167,7 @@ static void fill(struct slot *s, int64_t b) {
   pthread_mutex_unlock(&l->lock);
   int st = make_batch(s, b, &err);
   pthread_mutex_lock(&l->lock);
-  bool no_room = st == PTV3_BUDGET || st == PTV3_NO_MEMORY;
-  s->state = !st ? READY : no_room && !(s->mine && l->alone) ? LATER : FAILED;
+  s->state = !st ? READY : pt_lacks_memory(st) && !(s->mine && l->alone) ? LATER : FAILED;
   s->err = err;
   pthread_cond_broadcast(&l->done);
 }
@@ -448,6 +447,8 @@ int pt_loader_next(struct pt_loader *l, struct pt_train_batch **batch, struct pt
   *batch = &s->batch;
   return PTV3_OK;
 }
+
+int64_t pt_loader_wants(const struct pt_loader *l) { return l->mem.peak - l->mem.used; }
 
 void pt_loader_times(const struct pt_loader *l, struct pt_loader_times *t) {
   *t = l->times;

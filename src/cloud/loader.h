@@ -69,6 +69,9 @@ void pt_loader_release(struct pt_loader *l);
  * it: those given back are made again. */
 void pt_loader_yield(struct pt_loader *l);
 
+/* Bytes that reading ahead has taken before, on top of what it has now. */
+int64_t pt_loader_wants(const struct pt_loader *l);
+
 /* Since the loader was opened. */
 struct pt_loader_times {
   int64_t batches;  /* handed out */

@@ -167,6 +167,15 @@ static bool enough(const struct trainer *t, int64_t first) {
   return t->o->stop_after > 0 && t->at.step - first >= t->o->stop_after;
 }
 
+/* The next batch; where it does not fit beside the memory of the last step, in its place. */
+static int next_batch(struct trainer *t, struct pt_train_batch **b, struct ptv3_error *err) {
+  int status = pt_loader_next(t->loader, b, err);
+  if (!pt_lacks_memory(status) || !t->room.arena) return status;
+  pt_room_free(t->env, &t->room);
+  status = pt_loader_start(t->loader, t->at.epoch, t->at.batch, err);
+  return status ? status : pt_loader_next(t->loader, b, err);
+}
+
 /* The batches of an epoch that are left. */
 static int train_epoch(struct trainer *t, int64_t first, struct ptv3_error *err) {
   int status = pt_loader_start(t->loader, t->at.epoch, t->at.batch, err);
@@ -174,10 +183,12 @@ static int train_epoch(struct trainer *t, int64_t first, struct ptv3_error *err)
     struct pt_train_batch *b;
     const double start = pt_seconds();
     show(t, "training");
-    status = pt_loader_next(t->loader, &b, err);
+    t->sound = true;
+    status = next_batch(t, &b, err);
     if (status || !b) break;
     status = pt_trainer_batch(t, b, err);
     if (status) break;
+    t->sound = false;
     t->writing = true;
     status = pt_trainer_log_batch(t, b, pt_seconds() - start, err);
     if (!status && t->part == 0 && t->o->save_every > 0 && t->at.step % t->o->save_every == 0)
@@ -187,18 +198,21 @@ static int train_epoch(struct trainer *t, int64_t first, struct ptv3_error *err)
   return status;
 }
 
-static int end_epoch(struct trainer *t, struct ptv3_error *err) {
+/* ran: some of its batches just now, so that its loss was not logged before. */
+static int end_epoch(struct trainer *t, bool ran, struct ptv3_error *err) {
   bool better = false;
   int status = PTV3_OK;
   show(t, NULL);
   t->at.epoch++;
   t->at.batch = 0;
-  if (t->part == 0) pt_trainer_keep(t);
   t->sum.epochs = t->at.epoch;
   t->writing = true;
-  status = pt_trainer_log_epoch(t, err);
+  if (ran) status = pt_trainer_log_epoch(t, err);
+  t->sound = !status; /* stopped in validation, the epoch is gone on with before it */
   if (!status && t->c.evaluate) status = pt_trainer_validate(t, &better, err);
   if (status) return status;
+  t->sound = false;
+  if (t->part == 0) pt_trainer_keep(t);
   t->writing = true;
   status = pt_trainer_save(t, PT_SAVE_LAST, err);
   if (!status && better) status = pt_trainer_save(t, PT_SAVE_BEST, err);
@@ -208,25 +222,31 @@ static int end_epoch(struct trainer *t, struct ptv3_error *err) {
   return status;
 }
 
+/* At the end of a run that is not that of the training: what was done is kept, whether it was
+ * stopped on request, is to be gone on with later, or lacks data or memory. */
+static int leave(struct trainer *t, int64_t first, int status, struct ptv3_error *err) {
+  struct ptv3_error e = {0};
+  if (status && status != PTV3_CANCELLED && !(t->sound && t->at.step > first)) return status;
+  if (!status && t->sum.finished) return status;
+  pt_trainer_put_back(t);
+  t->sum.saved = !pt_trainer_save(t, PT_SAVE_LAST, &e);
+  if (t->sum.saved) return status;
+  if (status && status != PTV3_CANCELLED) return status; /* that comes first */
+  t->writing = true;
+  *err = e;
+  return e.status;
+}
+
 static int run(struct trainer *t, struct ptv3_error *err) {
   const int64_t first = t->at.step, batches = pt_loader_batches(t->loader);
   int status = PTV3_OK;
   while (!status && t->at.epoch < t->c.epochs && !enough(t, first)) {
+    const bool left = t->at.batch < batches;
     status = train_epoch(t, first, err);
-    if (!status && t->at.batch >= batches) status = end_epoch(t, err);
+    if (!status && t->at.batch >= batches) status = end_epoch(t, left, err);
   }
-  t->sum.finished = t->at.epoch >= t->c.epochs;
-  /* Stopped on request, or to be gone on with later: what was done is kept. */
-  if (status == PTV3_CANCELLED || (!status && !t->sum.finished)) {
-    struct ptv3_error e = {0};
-    pt_trainer_put_back(t);
-    if (pt_trainer_save(t, PT_SAVE_LAST, &e)) {
-      t->writing = true;
-      *err = e;
-      status = e.status;
-    }
-  }
-  return status;
+  t->sum.finished = !status && t->at.epoch >= t->c.epochs;
+  return leave(t, first, status, err);
 }
 
 int pt_train(struct pt_env *env, const struct pt_value *root, const struct pt_train_options *o,

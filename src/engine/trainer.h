@@ -37,6 +37,7 @@ struct pt_train_summary {
   int64_t best_epoch;
   double seconds;
   bool finished;  /* all epochs are done */
+  bool saved;     /* it ended early, and what was done is in the last checkpoint */
   bool unwritten; /* it failed because a checkpoint or log could not be written */
 };
 

@@ -39,6 +39,7 @@ struct trainer {
   struct pt_train_summary sum;
   struct pt_train_log log;
   bool resumed;
+  bool sound;   /* what fails now leaves the state after the last step as it was */
   bool writing; /* what fails now is something that could not be written */
   bool quiet;   /* the line being logged is one of many */
   double shown; /* when one of those was last shown */

@@ -155,7 +155,7 @@ static int save(struct trainer *t, enum save what, struct ptv3_error *err) {
 /* Where the network's arena and batches read ahead fill the budget, they make room. */
 int pt_trainer_save(struct trainer *t, enum save what, struct ptv3_error *err) {
   int status = save(t, what, err);
-  if (status != PTV3_BUDGET && status != PTV3_NO_MEMORY) return status;
+  if (!pt_lacks_memory(status)) return status;
   pt_loader_yield(t->loader);
   pt_room_free(t->env, &t->room);
   return save(t, what, err);
@@ -202,6 +202,9 @@ static void tell_resumed(const struct trainer *t, const char *path) {
   if (t->at.epoch >= t->c.epochs)
     pt_info(t->env, "'%s' is finished: %lld of %lld epochs are done", path,
             (long long)t->at.epoch, (long long)t->c.epochs);
+  else if (t->at.batch >= pt_loader_batches(t->loader))
+    pt_info(t->env, "resumed '%s' at the end of epoch %lld of %lld", path,
+            (long long)t->at.epoch + 1, (long long)t->c.epochs);
   else
     pt_info(t->env, "resumed '%s' at epoch %lld of %lld, batch %lld of %lld", path,
             (long long)t->at.epoch + 1, (long long)t->c.epochs, (long long)t->at.batch + 1,

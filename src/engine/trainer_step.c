@@ -111,6 +111,7 @@ static struct pt_train_job job_of(struct trainer *t, const struct pt_train_batch
                                .seed = pt_philox_u64(t->seed, DRAW_DROP, 0),
                                .iteration = number,
                                .perm = cfg->shuffle_orders ? perm : NULL,
+                               .spare = pt_loader_wants(t->loader),
                                .running = true,
                                .tell = t->sum.steps == 0 && t->part == 0};
 }
@@ -165,7 +166,7 @@ int pt_trainer_batch(struct trainer *t, struct pt_train_batch *b, struct ptv3_er
   struct pt_train_job job = job_of(t, b, &v, perm);
   if (t->part == 0) begin_part(t);
   int status = pt_train_step(t->env, &job, &t->room, &t->result, err);
-  if (status == PTV3_BUDGET || status == PTV3_NO_MEMORY) { /* without what was read ahead */
+  if (pt_lacks_memory(status)) { /* without what was read ahead */
     pt_loader_yield(t->loader);
     pt_room_free(t->env, &t->room);
     status = pt_train_step(t->env, &job, &t->room, &t->result, err);
@@ -178,6 +179,7 @@ int pt_trainer_batch(struct trainer *t, struct pt_train_batch *b, struct ptv3_er
   const bool last = t->part + 1 == t->c.accumulate;
   if (last) t->norm = pt_optim_norm(&t->c.optim, 1, NULL);
   if (!isfinite(t->result.value[0]) || (last && !isfinite(t->norm))) {
+    t->sound = false;
     if (!t->o->skip_nan || ++t->bad > BAD_AT_MOST) return explain(t, b, &job, err);
     pt_warn(t->env, "epoch %lld, batch %lld: the loss or a gradient is not finite; left out",
             (long long)b->epoch + 1, (long long)b->number + 1);

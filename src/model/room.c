@@ -12,8 +12,8 @@ static int64_t held(const struct pt_room *room) {
 }
 
 bool pt_room_holds(const struct pt_env *env, const struct pt_room *room,
-                   const struct pt_plan *p) {
-  return env->mem.used - held(room) + p->arena + PT_BLOCK_HEAD <= env->mem.limit;
+                   const struct pt_plan *p, int64_t spare) {
+  return env->mem.used - held(room) + p->arena + PT_BLOCK_HEAD <= env->mem.limit - spare;
 }
 
 static void free_memory(struct pt_env *env, struct pt_room *room) {

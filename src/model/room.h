@@ -15,9 +15,10 @@ struct pt_room {
   struct pt_spill spill; /* open where a plan had spilled tensors */
 };
 
-/* Whether a plan, as it is, fits the budget in place of what the room holds. */
+/* Whether a plan, as it is, fits the budget in place of what the room holds, leaving `spare`
+ * bytes. */
 bool pt_room_holds(const struct pt_env *env, const struct pt_room *room,
-                   const struct pt_plan *p);
+                   const struct pt_plan *p, int64_t spare);
 
 /* Makes room for a plan, which is fitted to the budget (fit.h) where it has to be; where the
  * file cannot be had, without one if that does. After it p is ready to run in room->arena.

@@ -34,12 +34,16 @@ static int build_network(struct pt_env *env, const struct pt_train_job *j,
     int status = pt_train_network_build(env, task, (enum pt_keep)k, net, err);
     if (status) return status;
     *keep = (enum pt_keep)k;
-    if (pt_room_holds(env, room, &net->plan)) break;
+    if (pt_room_holds(env, room, &net->plan, j->spare)) break;
   }
-  if (j->tell && *keep != PT_KEEP_INPUTS)
+  void (*info)(void *, const char *) = env->info;
+  if (!j->tell) env->info = NULL;
+  if (*keep != PT_KEEP_INPUTS)
     pt_info(env, "to fit the budget: only %s are kept for the backward pass",
             pt_keep_text(*keep));
-  return pt_room_make(env, room, &net->plan, err);
+  int status = pt_room_make(env, room, &net->plan, err);
+  env->info = info;
+  return status;
 }
 
 static int run(struct pt_env *env, const struct pt_train_job *j, const struct pt_structure *s,

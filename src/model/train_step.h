@@ -18,9 +18,11 @@ struct pt_train_job {
   const struct pt_loss *loss; /* its criteria and scale */
   uint64_t seed, iteration;   /* of drop_path and dropout */
   const int *perm;            /* [stages, orders] shuffled orders, or NULL */
-  bool running;               /* BatchNorm's running statistics are updated */
-  bool tell;                  /* say through pt_info what was chosen to fit the budget */
-  pt_observer *observe;       /* after each step of the plan, or NULL */
+  int64_t spare;        /* bytes of the budget that others want: less is kept for them, but
+                           nothing goes into a file */
+  bool running;         /* BatchNorm's running statistics are updated */
+  bool tell;            /* say through pt_info what was chosen to fit the budget */
+  pt_observer *observe; /* after each step of the plan, or NULL */
   void *user;
   double *seconds; /* [PT_OPS + 1] as in forward.h, or NULL */
 };

@@ -116,8 +116,11 @@ struct run {
 };
 
 static int64_t calls, calls_at_most, allocations;
+static bool stop_validation, trained;
 static bool progress(void *user, const char *what, int64_t done, int64_t total) {
-  (void)user, (void)what, (void)done, (void)total;
+  (void)user, (void)done, (void)total;
+  if (stop_validation && trained && strcmp(what, "training") != 0) return false;
+  trained |= strcmp(what, "training") == 0;
   return calls_at_most == 0 || ++calls <= calls_at_most;
 }
 
@@ -129,6 +132,7 @@ static int train(const struct run *r, struct pt_train_summary *sum, struct ptv3_
   env.progress = progress;
   env.mem.fail_at = r->fail_at;
   calls = 0;
+  trained = false;
   calls_at_most = r->cancel_at;
   snprintf(path, sizeof path, "%s/%s", folder, r->name);
   snprintf(root, sizeof root, "data.train.data_root='%s'", folder);
@@ -152,10 +156,10 @@ static int train(const struct run *r, struct pt_train_summary *sum, struct ptv3_
   return status;
 }
 
-/* The bytes of a run's last checkpoint. */
-static char *last_of(const char *name, size_t *size) {
+/* The bytes of a file of a run. */
+static char *file_of(const char *name, const char *file, size_t *size) {
   char path[256];
-  snprintf(path, sizeof path, "%s/%s/model/model_last.pth", folder, name);
+  snprintf(path, sizeof path, "%s/%s/%s", folder, name, file);
   FILE *f = fopen(path, "rb");
   assert_non_null(f);
   fseek(f, 0, SEEK_END);
@@ -168,13 +172,19 @@ static char *last_of(const char *name, size_t *size) {
   return data;
 }
 
-static void assert_same(const char *a, const char *b) {
+static void assert_same_file(const char *a, const char *b, const char *file) {
   size_t n, m;
-  char *x = last_of(a, &n), *y = last_of(b, &m);
+  char *x = file_of(a, file, &n), *y = file_of(b, file, &m);
   assert_int_equal(n, m);
   assert_memory_equal(x, y, n);
   free(x);
   free(y);
+}
+
+/* The last checkpoint, and what validation found. */
+static void assert_same(const char *a, const char *b) {
+  assert_same_file(a, b, "model/model_last.pth");
+  assert_same_file(a, b, "val.csv");
 }
 
 static void must(const struct run *r, struct pt_train_summary *sum) {
@@ -242,6 +252,44 @@ static void cancelling_does_not_show(void **state) {
     must(&(struct run){.name = name, .resume = true}, &s);
     assert_same("whole", name);
   }
+}
+
+/* Between an epoch and the next: it is validated when the training goes on. */
+static void validation_is_not_lost(void **state) {
+  (void)state;
+  struct pt_train_summary s;
+  struct ptv3_error e;
+  for (int k = 0; k < 5; k++) {
+    stop_validation = k < 4; /* in that of each epoch */
+    int status = train(&(struct run){.name = "validation", .resume = k > 0}, &s, &e);
+    stop_validation = false;
+    if (status) assert_int_equal(status, PTV3_CANCELLED);
+    if (!status) break;
+    must(&(struct run){.name = "validation", .resume = true, .stop_after = 1}, &s);
+  }
+  assert_true(s.finished);
+  assert_same("whole", "validation");
+}
+
+/* What was done before memory ran out is kept, and can be gone on from. */
+static void lacking_memory_keeps_what_was_done(void **state) {
+  (void)state;
+  struct pt_train_summary s;
+  struct ptv3_error e;
+  int kept = 0;
+  for (int64_t kb = 1000; kb <= 60000; kb += kb / 25) {
+    int status = train(&(struct run){.name = "lack", .memory = kb << 10, .threads = 1}, &s, &e);
+    if (!status) break;
+    assert_true(status == PTV3_BUDGET || status == PTV3_NO_MEMORY);
+    assert_true(s.saved == (s.steps > 0));
+    if (s.steps == 0) continue;
+    must(&(struct run){.name = "lack", .resume = true}, &s);
+    assert_same("whole", "lack");
+    kept++;
+  }
+  assert_true(s.finished);
+  print_message("%d trainings lacked memory after some steps\n", kept);
+  assert_same("whole", "lack");
 }
 
 static void accumulating(void **state) {
@@ -329,6 +377,8 @@ int main(void) {
       cmocka_unit_test(threads_do_not_show),
       cmocka_unit_test(stopping_does_not_show),
       cmocka_unit_test(cancelling_does_not_show),
+      cmocka_unit_test(validation_is_not_lost),
+      cmocka_unit_test(lacking_memory_keeps_what_was_done),
       cmocka_unit_test(accumulating),
       cmocka_unit_test(threads_do_not_show_in_bf16),
       cmocka_unit_test(diverging_is_told),
