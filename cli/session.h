@@ -46,8 +46,8 @@ struct session {
   struct ptv3_error err; /* of the last call */
 };
 
-/* Makes the context and catches SIGINT and SIGTERM: the first asks the running call to stop, the second
- * ends the program. Returns an exit code, EXIT_FINE when all is well. */
+/* Makes the context and catches SIGINT and SIGTERM: the first asks the running call to stop,
+ * the second ends the program. Returns an exit code, EXIT_FINE when all is well. */
 int session_open(struct session *s, const char *command, const struct common *common);
 void session_close(struct session *s);
 

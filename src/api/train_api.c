@@ -37,8 +37,8 @@ int ptv3_train(struct ptv3_context *ctx, const struct ptv3_config *config,
   pt_warn_model_keys(ctx, config);
   const int status = pt_train(&ctx->env, config->tree.root, &to, &s, err);
   if (summary)
-    *summary =
-        (struct ptv3_train_summary){s.steps, s.epochs,     s.skipped, s.loss,     s.miou,
-                                    s.best,  s.best_epoch, s.seconds, s.finished, s.saved, s.unwritten};
+    *summary = (struct ptv3_train_summary){s.steps,    s.epochs, s.skipped,    s.loss,
+                                           s.miou,     s.best,   s.best_epoch, s.seconds,
+                                           s.finished, s.saved,  s.unwritten};
   return status;
 }

@@ -18,8 +18,7 @@ static const bool is_error[] = {
 static const char *const split_name[PT_CHECK_SPLITS] = {"train", "val", "test"};
 
 bool pt_check_ends(int status) {
-  return pt_lacks_memory(status) || status == PTV3_CANCELLED ||
-         status == PTV3_INTERNAL;
+  return pt_lacks_memory(status) || status == PTV3_CANCELLED || status == PTV3_INTERNAL;
 }
 
 /* ---- findings ---- */

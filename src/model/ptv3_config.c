@@ -223,8 +223,8 @@ static int get_drops(const struct pt_value *d, struct pt_ptv3 *cfg, struct ptv3_
     int status = pt_get_double(d, drop[i].key, drop[i].def, drop[i].out, err);
     if (status) return status;
     if (!(*drop[i].out >= 0 && *drop[i].out < 1))
-      return pt_fail_value(err, pt_get(d, drop[i].key), "%s = %g is no chance from 0 to below 1",
-                           drop[i].key, *drop[i].out);
+      return pt_fail_value(err, pt_get(d, drop[i].key),
+                           "%s = %g is no chance from 0 to below 1", drop[i].key, *drop[i].out);
   }
   return PTV3_OK;
 }
@@ -243,8 +243,7 @@ static int get_backbone(const struct pt_value *d, struct pt_ptv3 *cfg, struct pt
       (status = get_stages(d, cfg, err)) ||
       (status = pt_get_double(d, "mlp_ratio", 4, &cfg->mlp_ratio, err)) ||
       (status = pt_get_double(d, "qk_scale", 0, &cfg->qk_scale, err)) ||
-      (status = get_drops(d, cfg, err)) ||
-      (status = check_patches(d, cfg, err)))
+      (status = get_drops(d, cfg, err)) || (status = check_patches(d, cfg, err)))
     return status;
   cfg->in_channels = (int)in;
   return check_hidden(d, cfg, err);

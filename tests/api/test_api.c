@@ -280,7 +280,8 @@ static void weights(void **state) {
   assert_true(fd >= 0);
   close(fd);
   open_context(&f, 1, 0);
-  assert_int_equal(ptv3_config_load(f.ctx, "tests/small.py", NULL, 0, &f.config, &err), PTV3_OK);
+  assert_int_equal(ptv3_config_load(f.ctx, "tests/small.py", NULL, 0, &f.config, &err),
+                   PTV3_OK);
   assert_int_equal(ptv3_weights_random(f.ctx, f.config, 1, &w, &err), PTV3_OK);
   assert_int_equal(ptv3_weights_save(f.ctx, w, "F33", path, &err), PTV3_INVALID);
   assert_int_equal(ptv3_weights_save(f.ctx, w, NULL, path, &err), PTV3_OK);
@@ -298,7 +299,8 @@ static void weights(void **state) {
   const char *options[] = {"model.num_classes=5", "data.num_classes=5",
                            "data.names=[a,b,c,d,e]", "las_codes=[1,2,3,4,5]"};
   struct ptv3_config *other;
-  assert_int_equal(ptv3_config_load(f.ctx, "tests/small.py", options, 4, &other, &err), PTV3_OK);
+  assert_int_equal(ptv3_config_load(f.ctx, "tests/small.py", options, 4, &other, &err),
+                   PTV3_OK);
   assert_int_equal(ptv3_model_create(f.ctx, other, back, NULL, &f.model, &err), PTV3_MISMATCH);
   assert_null(f.model);
   assert_non_null(strstr(err.message, "seg_head"));
