@@ -16,24 +16,16 @@
  *
  * --budget times the network in memory budgets instead: per cent of what a run without one
  * takes beside weights and inputs, as far as they do. */
-#include <jansson.h>
-#include <malloc.h>
-
 #include "init.h"
 #include "net_count.h"
-#include "net_inputs.h"
+#include "net_options.h"
 #include "net_rates.h"
 #include "pyconfig.h"
 
-enum { MOST_RUNS = 50, MOST_INPUTS = 64 };
-
 struct options {
-  const char *config, *kernels, *precision, *json, *save;
-  char *inputs[MOST_INPUTS];
-  int input_count;
-  int64_t sizes[MOST_INPUTS];
-  int size_count;
-  int threads, reps, tile;
+  struct net_options net;
+  const char *save;
+  int tile;
   bool best;
   int share[MOST_INPUTS]; /* budgets, per cent */
   int share_count;
@@ -80,61 +72,37 @@ static void load_model(struct pt_env *env, const struct options *o, struct pt_mo
   struct ptv3_error e = {0};
   struct pt_config config;
   struct source s;
-  if (pt_config_load(env, o->config, NULL, 0, &config, &e)) die(&e);
+  if (pt_config_load(env, o->net.config, NULL, 0, &config, &e)) die(&e);
   const struct pt_value *model = pt_need_dict(config.root, "model", &e);
   if (!model || pt_ptv3_from_value(model, &m->cfg, &e)) die(&e);
   pt_config_free(&config);
   if (m->cfg.in_channels != FEATURES) {
-    fprintf(stderr, "bench_net: '%s' has in_channels = %d, not %d\n", o->config,
+    fprintf(stderr, "bench_net: '%s' has in_channels = %d, not %d\n", o->net.config,
             m->cfg.in_channels, FEATURES);
     exit(1);
   }
-  m->kernels = pt_kernel_table(o->kernels);
-  if (!m->kernels) fprintf(stderr, "bench_net: no kernels '%s'\n", o->kernels), exit(1);
-  m->cfg.type = strcmp(o->precision, "bf16") ? PT_F32 : PT_BF16;
-  m->cfg.mat = pt_kernels_mat(m->kernels, m->cfg.type);
+  m->kernels = kernels_of(&o->net, &m->cfg.type, &m->cfg.mat);
   double start = clock_of(CLOCK_MONOTONIC);
   if (pt_ptv3_params(&env->mem, &m->cfg, &s.param, &s.params, &e)) die(&e);
   if (pt_weights_build(env, &m->cfg, fetch, &s, &m->w, &e)) die(&e);
   pt_free(&env->mem, s.param);
-  printf("%s, %.1f M numbers of weights made and packed in %.2f s\n", o->config,
+  printf("%s, %.1f M numbers of weights made and packed in %.2f s\n", o->net.config,
          1e-6 * (double)m->w.size, clock_of(CLOCK_MONOTONIC) - start);
 }
 
 /* ---- memory ---- */
 
-/* A line of /proc/self/status in bytes; -1 where there is none. */
-static int64_t status_of(const char *key) {
-  char line[256];
-  long long kib = -1;
-  FILE *f = fopen("/proc/self/status", "r");
-  while (f && kib < 0 && fgets(line, sizeof line, f))
-    if (!strncmp(line, key, strlen(key))) sscanf(line + strlen(key), ":%lld", &kib);
-  if (f) fclose(f);
-  return kib < 0 ? -1 : 1024 * kib;
-}
-
-static bool forget_peak(void) {
-  FILE *f = fopen("/proc/self/clear_refs", "w");
-  if (!f) return false;
-  bool written = fputs("5", f) >= 0;
-  return fclose(f) == 0 && written;
-}
-
 static void memory_begin(struct pt_mem *mem, struct memory *m) {
   for (int c = 0; c < PT_MEM_COUNT; c++)
     atomic_store(&mem->cat_peak[c], m->cat[c] = atomic_load(&mem->cat[c]));
   atomic_store(&mem->peak, m->peak = atomic_load(&mem->used));
-#if defined(__GLIBC__)
-  malloc_trim(0); /* what inputs left behind would hide growth */
-#endif
-  m->grown = forget_peak() ? status_of("VmRSS") : -1;
+  m->grown = resident_begin();
 }
 
 static void memory_end(struct pt_mem *mem, struct memory *m) {
   for (int c = 0; c < PT_MEM_COUNT; c++) m->cat[c] = atomic_load(&mem->cat_peak[c]) - m->cat[c];
   m->peak = atomic_load(&mem->peak) - m->peak;
-  if (m->grown >= 0) m->grown = status_of("VmHWM") - m->grown;
+  m->grown = resident_grown(m->grown);
 }
 
 /* ---- runs ---- */
@@ -240,7 +208,7 @@ static struct limited run_limited(struct pt_env *env, const struct pt_model *m,
 /* Time against budget. */
 static void bench_budgets(struct pt_env *env, const struct pt_model *m, const struct options *o,
                           struct input in, json_t *list) {
-  const int reps = o->reps ? o->reps : 3;
+  const int reps = o->net.reps ? o->net.reps : 3;
   run_limited(env, m, &in, 1, false, 0);
   struct limited plain = run_limited(env, m, &in, reps, o->best, 0);
   if (plain.status) die(&plain.err);
@@ -342,7 +310,7 @@ static void print_result(const struct input *in, const struct result *r, struct 
   for (int s = 0; s < PT_MAX_STAGES && r->counts.rows[s]; s++)
     printf(" %lld", (long long)r->counts.rows[s]);
   printf("; peak of multiply-adds %.0f GFLOP/s\n", 1e-9 * peak.product);
-  print_ops(run, &r->counts, peak, o->threads);
+  print_ops(run, &r->counts, peak, o->net.threads);
   print_memory(&r->memory, (double)in->n);
   fflush(stdout);
 }
@@ -375,9 +343,9 @@ static void bench(struct pt_env *env, const struct pt_model *m, const struct opt
                   struct input in, json_t *list) {
   static struct result r;
   if (o->save) input_save(env, &in, o->save);
-  struct peaks peak = measure_peaks(m, o->threads);
-  measure(env, m, &in, o->reps, &r);
-  struct peaks after = measure_peaks(m, o->threads);
+  struct peaks peak = measure_peaks(m, o->net.threads);
+  measure(env, m, &in, o->net.reps, &r);
+  struct peaks after = measure_peaks(m, o->net.threads);
   if (after.plain > peak.plain) peak = after;
   print_result(&in, &r, peak, o);
   json_t *j = json_of(&in, &r, peak, o->best);
@@ -388,111 +356,71 @@ static void bench(struct pt_env *env, const struct pt_model *m, const struct opt
 
 /* ---- options ---- */
 
-static int64_t parse_size(const char *s) {
-  char *end;
-  double v = strtod(s, &end);
-  return (int64_t)(v * (*end == 'k' ? 1e3 : *end == 'M' ? 1e6 : 1));
-}
-
-static void usage(const char *what) {
-  fprintf(stderr, "bench_net: %s; see the top of bench/bench_net.c\n", what);
-  exit(2);
-}
-
 static void parse_shares(struct options *o, char *list) {
   for (char *item = strtok(list, ","); item; item = strtok(NULL, ",")) {
-    if (o->share_count == MOST_INPUTS) usage("too many items");
+    if (o->share_count == MOST_INPUTS) usage(&o->net, "too many items");
     o->share[o->share_count++] = atoi(item);
-    if (o->share[o->share_count - 1] < 1) usage("a budget is 1 per cent or more");
+    if (o->share[o->share_count - 1] < 1) usage(&o->net, "a budget is 1 per cent or more");
   }
 }
 
-static void parse_list(struct options *o, char *list, bool sizes) {
-  int *count = sizes ? &o->size_count : &o->input_count;
-  *count = 0;
-  for (char *item = strtok(list, ","); item; item = strtok(NULL, ",")) {
-    if (*count == MOST_INPUTS) usage("too many items");
-    if (!sizes) {
-      o->inputs[(*count)++] = item;
-      continue;
-    }
-    o->sizes[(*count)++] = parse_size(item);
-    if (o->sizes[*count - 1] < 1000) usage("a room has at least 1000 voxels");
-  }
+/* Whether it is one with a value that only this program has. */
+static bool parse_own(struct options *o, const char *name, char *value) {
+  if (!strcmp(name, "--tile"))
+    o->tile = atoi(value);
+  else if (!strcmp(name, "--budget"))
+    parse_shares(o, value);
+  else if (!strcmp(name, "--tmp"))
+    o->tmp = value;
+  else if (!strcmp(name, "--save"))
+    o->save = value;
+  else
+    return false;
+  return true;
 }
 
 static void parse(int argc, char **argv, struct options *o) {
   static char sizes[] = "20k,50k,100k,200k", all[] = "20k,50k,100k,200k,400k,1M";
-  parse_list(o, sizes, true);
+  parse_sizes(&o->net, sizes);
   for (int i = 1; i < argc; i++) {
     if (!strcmp(argv[i], "--all")) {
-      parse_list(o, all, true);
-      continue;
-    }
-    if (!strcmp(argv[i], "--best")) {
+      parse_sizes(&o->net, all);
+    } else if (!strcmp(argv[i], "--best")) {
       o->best = true;
-      continue;
+    } else {
+      if (i + 1 == argc) usage(&o->net, "an option without its value, or unknown");
+      if (!parse_common(&o->net, argv[i], argv[i + 1]) && !parse_own(o, argv[i], argv[i + 1]))
+        usage(&o->net, "unknown option");
+      i++;
     }
-    if (i + 1 == argc) usage("an option without its value, or unknown");
-    const char *name = argv[i];
-    char *value = argv[++i];
-    if (!strcmp(name, "--sizes"))
-      parse_list(o, value, true);
-    else if (!strcmp(name, "--inputs"))
-      parse_list(o, value, false);
-    else if (!strcmp(name, "--threads"))
-      o->threads = atoi(value);
-    else if (!strcmp(name, "--reps"))
-      o->reps = atoi(value);
-    else if (!strcmp(name, "--tile"))
-      o->tile = atoi(value);
-    else if (!strcmp(name, "--budget"))
-      parse_shares(o, value);
-    else if (!strcmp(name, "--tmp"))
-      o->tmp = value;
-    else if (!strcmp(name, "--kernels"))
-      o->kernels = value;
-    else if (!strcmp(name, "--precision"))
-      o->precision = value;
-    else if (!strcmp(name, "--config"))
-      o->config = value;
-    else if (!strcmp(name, "--save"))
-      o->save = value;
-    else if (!strcmp(name, "--json"))
-      o->json = value;
-    else
-      usage("unknown option");
   }
-  if (o->threads < 1 || o->reps < 0 || o->reps > MOST_RUNS)
-    usage("threads or reps out of range");
-  if (strcmp(o->precision, "fp32") && strcmp(o->precision, "bf16"))
-    usage("precisions are fp32 and bf16");
+  check_common(&o->net);
 }
 
 typedef void bench_fn(struct pt_env *, const struct pt_model *, const struct options *,
                       struct input, json_t *);
 
 int main(int argc, char **argv) {
-  struct options o = {.config = "bench/s3dis_base.py", .precision = "fp32", .threads = 2};
+  struct options o = {.net = {.program = "bench_net",
+                              .config = "bench/s3dis_base.py",
+                              .precision = "fp32",
+                              .threads = 2}};
+  const struct net_options *net = &o.net;
   struct pt_env env;
   struct pt_model m = {0};
   parse(argc, argv, &o);
-  pt_env_init(&env, o.threads, 0);
+  pt_env_init(&env, net->threads, 0);
   load_model(&env, &o, &m);
   m.tile = o.tile;
   env.tmp = o.tmp;
-  printf("kernels %s, %s, %d threads\n", m.kernels->name, o.precision, o.threads);
+  printf("kernels %s, %s, %d threads\n", m.kernels->name, net->precision, net->threads);
   json_t *list = json_array();
   bench_fn *measure_one = o.share_count ? bench_budgets : bench;
-  for (int i = 0; i < o.input_count; i++)
-    measure_one(&env, &m, &o, input_scene(&env, o.inputs[i]), list);
-  for (int i = 0; i < o.size_count && !o.input_count; i++)
-    measure_one(&env, &m, &o, input_room(&env, o.sizes[i]), list);
-  json_t *all = json_pack("{s:s,s:s,s:i,s:o}", "kernels", m.kernels->name, "precision",
-                          o.precision, "threads", o.threads, "results", list);
-  if (o.json && json_dump_file(all, o.json, JSON_INDENT(2)))
-    fprintf(stderr, "bench_net: cannot write '%s'\n", o.json), exit(1);
-  json_decref(all);
+  for (int i = 0; i < net->input_count; i++)
+    measure_one(&env, &m, &o, input_scene(&env, net->inputs[i]), list);
+  for (int i = 0; i < net->size_count && !net->input_count; i++)
+    measure_one(&env, &m, &o, input_room(&env, net->sizes[i]), list);
+  write_json(net, m.kernels, list);
   pt_weights_free(&env, &m.w);
   return 0;
 }

@@ -9,25 +9,15 @@
  * cross entropy and Lovasz. The first step is measured for memory, not timed; of the others the
  * median is shown. --memory limits what is allocated besides the weights, their gradients and
  * the optimiser's state. */
-#include <jansson.h>
-#include <malloc.h>
-
 #include "match.h"
-#include "net_inputs.h"
+#include "net_options.h"
 #include "net_rates.h"
 #include "pyconfig.h"
 #include "schedule.h"
 #include "train_step.h"
 
-enum { MOST_RUNS = 50, MOST_INPUTS = 64 };
-
 struct options {
-  const char *config, *kernels, *precision, *json;
-  char *inputs[MOST_INPUTS];
-  int input_count;
-  int64_t sizes[MOST_INPUTS];
-  int size_count;
-  int threads, reps;
+  struct net_options net;
   int64_t memory; /* bytes, 0: no limit */
 };
 
@@ -55,13 +45,10 @@ static void load(struct pt_env *env, const struct options *o, struct trainee *t)
   struct pt_tensors none = {0};
   struct pt_match match;
   struct pt_config config;
-  if (pt_config_load(env, o->config, NULL, 0, &config, &e)) die(&e);
+  if (pt_config_load(env, o->net.config, NULL, 0, &config, &e)) die(&e);
   if (pt_ptv3_from_value(pt_get(config.root, "model"), &t->cfg, &e)) die(&e);
   pt_config_free(&config);
-  t->kernels = pt_kernel_table(o->kernels);
-  if (!t->kernels) fprintf(stderr, "bench_train: no kernels '%s'\n", o->kernels), exit(1);
-  t->cfg.type = strcmp(o->precision, "bf16") ? PT_F32 : PT_BF16;
-  t->cfg.mat = pt_kernels_mat(t->kernels, t->cfg.type);
+  t->kernels = kernels_of(&o->net, &t->cfg.type, &t->cfg.mat);
   if (pt_match_build(env, &t->cfg, &none, any, 1, &match, &e)) die(&e);
   if (pt_train_weights_build(env, &t->cfg, pt_match_fetch, &match, &t->w, &e)) die(&e);
   pt_match_free(&match);
@@ -77,25 +64,6 @@ static void load(struct pt_env *env, const struct options *o, struct trainee *t)
                                            t->w.value + t->w.at[i], t->w.grad + t->w.at[i]};
   if (pt_optim_bind(&t->optim, env, ref, count, &e)) die(&e);
   pt_free(&env->mem, ref);
-}
-
-/* ---- memory ---- */
-
-static int64_t status_of(const char *key) {
-  char line[256];
-  long long kib = -1;
-  FILE *f = fopen("/proc/self/status", "r");
-  while (f && kib < 0 && fgets(line, sizeof line, f))
-    if (!strncmp(line, key, strlen(key))) sscanf(line + strlen(key), ":%lld", &kib);
-  if (f) fclose(f);
-  return kib < 0 ? -1 : 1024 * kib;
-}
-
-static bool forget_peak(void) {
-  FILE *f = fopen("/proc/self/clear_refs", "w");
-  if (!f) return false;
-  bool written = fputs("5", f) >= 0;
-  return fclose(f) == 0 && written;
 }
 
 /* ---- steps ---- */
@@ -185,16 +153,16 @@ static void bench(struct pt_env *env, struct trainee *t, const struct options *o
   static struct run run[MOST_RUNS];
   struct job j;
   make_job(env, t, &in, &j);
-  malloc_trim(0); /* what inputs left behind would hide growth */
-  const int64_t before = env->mem.used, fixed = forget_peak() ? status_of("VmRSS") : -1;
+  const int64_t before = env->mem.used, fixed = resident_begin();
   atomic_store(&env->mem.peak, before);
   if (o->memory) env->mem.limit = before + o->memory;
   struct pt_train_result r = step(env, t, &j, &run[0]);
   const int64_t peak = env->mem.peak - before;
-  const int64_t grown = fixed >= 0 ? status_of("VmHWM") - fixed : -1;
+  const int64_t grown = resident_grown(fixed);
   j.job.tell = false;
+  const int reps = o->net.reps;
   int runs = 0;
-  for (double total = 0; o->reps ? runs < o->reps : runs < 3 || (runs < 9 && total < 6);) {
+  for (double total = 0; reps ? runs < reps : runs < 3 || (runs < 9 && total < 6);) {
     step(env, t, &j, &run[runs]);
     total += run[runs++].wall;
   }
@@ -217,87 +185,41 @@ static void bench(struct pt_env *env, struct trainee *t, const struct options *o
   input_free(env, &in);
 }
 
-/* ---- options ---- */
-
-static void usage(const char *what) {
-  fprintf(stderr, "bench_train: %s; see the top of bench/bench_train.c\n", what);
-  exit(2);
-}
-
-static int64_t parse_size(const char *s) {
-  char *end;
-  double v = strtod(s, &end);
-  return (int64_t)(v * (*end == 'k' ? 1e3 : *end == 'M' ? 1e6 : 1));
-}
-
-static void parse_list(struct options *o, char *list, bool sizes) {
-  int *count = sizes ? &o->size_count : &o->input_count;
-  *count = 0;
-  for (char *item = strtok(list, ","); item; item = strtok(NULL, ",")) {
-    if (*count == MOST_INPUTS) usage("too many items");
-    if (sizes)
-      o->sizes[(*count)++] = parse_size(item);
-    else
-      o->inputs[(*count)++] = item;
-  }
-}
-
 static void parse(int argc, char **argv, struct options *o) {
   static char sizes[] = "10k,20k,50k";
-  parse_list(o, sizes, true);
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const char *name = argv[i];
-    char *value = argv[i + 1];
-    if (!strcmp(name, "--sizes"))
-      parse_list(o, value, true);
-    else if (!strcmp(name, "--inputs"))
-      parse_list(o, value, false);
-    else if (!strcmp(name, "--threads"))
-      o->threads = atoi(value);
-    else if (!strcmp(name, "--reps"))
-      o->reps = atoi(value);
-    else if (!strcmp(name, "--memory"))
-      o->memory = (int64_t)atoll(value) << 20;
-    else if (!strcmp(name, "--kernels"))
-      o->kernels = value;
-    else if (!strcmp(name, "--precision"))
-      o->precision = value;
-    else if (!strcmp(name, "--config"))
-      o->config = value;
-    else if (!strcmp(name, "--json"))
-      o->json = value;
-    else
-      usage("unknown option");
-  }
-  if (argc % 2 == 0) usage("an option without its value");
-  if (o->threads < 1 || o->reps < 0 || o->reps > MOST_RUNS)
-    usage("threads or reps out of range");
-  if (strcmp(o->precision, "fp32") && strcmp(o->precision, "bf16"))
-    usage("precisions are fp32 and bf16");
+  parse_sizes(&o->net, sizes);
+  for (int i = 1; i + 1 < argc; i += 2)
+    if (!strcmp(argv[i], "--memory"))
+      o->memory = (int64_t)atoll(argv[i + 1]) << 20;
+    else if (!parse_common(&o->net, argv[i], argv[i + 1]))
+      usage(&o->net, "unknown option");
+  if (argc % 2 == 0) usage(&o->net, "an option without its value");
+  check_common(&o->net);
 }
 
 int main(int argc, char **argv) {
-  struct options o = {.config = "bench/s3dis_base.py", .precision = "fp32", .threads = 2};
+  struct options o = {.net = {.program = "bench_train",
+                              .config = "bench/s3dis_base.py",
+                              .precision = "fp32",
+                              .threads = 2}};
+  const struct net_options *net = &o.net;
   struct pt_env env;
   struct trainee t = {0};
   parse(argc, argv, &o);
-  pt_env_init(&env, o.threads, 0);
+  pt_env_init(&env, net->threads, 0);
   load(&env, &o, &t);
   printf(
       "kernels %s, %s, %d threads; weights, gradients and packed copies %.0f MB, optimiser "
       "%.0f MB\n",
-      t.kernels->name, o.precision, o.threads, 1e-6 * (double)pt_train_weights_bytes(&t.w),
+      t.kernels->name, net->precision, net->threads,
+      1e-6 * (double)pt_train_weights_bytes(&t.w),
       1e-6 * (double)env.mem.cat[PT_MEM_OPTIMISER]);
   json_t *list = json_array();
-  for (int i = 0; i < o.input_count; i++)
-    bench(&env, &t, &o, input_scene(&env, o.inputs[i]), list);
-  for (int i = 0; i < o.size_count && !o.input_count; i++)
-    bench(&env, &t, &o, input_room(&env, o.sizes[i]), list);
-  json_t *all = json_pack("{s:s,s:s,s:i,s:o}", "kernels", t.kernels->name, "precision",
-                          o.precision, "threads", o.threads, "results", list);
-  if (o.json && json_dump_file(all, o.json, JSON_INDENT(2)))
-    fprintf(stderr, "bench_train: cannot write '%s'\n", o.json), exit(1);
-  json_decref(all);
+  for (int i = 0; i < net->input_count; i++)
+    bench(&env, &t, &o, input_scene(&env, net->inputs[i]), list);
+  for (int i = 0; i < net->size_count && !net->input_count; i++)
+    bench(&env, &t, &o, input_room(&env, net->sizes[i]), list);
+  write_json(net, t.kernels, list);
   pt_optim_free(&t.optim);
   pt_config_free(&t.config);
   pt_train_weights_free(&env, &t.w);
