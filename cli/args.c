@@ -80,6 +80,11 @@ void args_free_list(struct arg_list *list) {
   *list = (struct arg_list){0};
 }
 
+void args_free_table(const struct arg *table) {
+  for (const struct arg *a = table; a->name; a++)
+    if (a->kind == ARG_LIST || a->kind == ARG_PAIRS) args_free_list(a->value);
+}
+
 static bool wrong(const struct args *a, const char *format, const char *x, const char *y) {
   fprintf(stderr, "ptv3 %s: ", a->command);
   fprintf(stderr, format, x, y);

@@ -56,6 +56,9 @@ enum args_result args_read(const struct args *a, int argc, char **argv,
 
 void args_free_list(struct arg_list *list);
 
+/* The lists that a table fills. */
+void args_free_table(const struct arg *table);
+
 void args_print_help(const struct args *a);
 
 /* "6G" to bytes; false when it is not a size. */

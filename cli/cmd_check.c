@@ -172,11 +172,13 @@ static void print_json(const struct ptv3_check_info *c) {
 
 /* ---- the command ---- */
 
-static int run(struct session *s, const struct request *q, const char *path) {
+static int run(struct session *s, void *request, const struct arg_list *words) {
+  const struct request *q = request;
   struct ptv3_config *config;
   struct ptv3_check *check;
   struct ptv3_check_info info;
-  if (ptv3_config_load(s->ctx, path, q->options.item, q->options.count, &config, &s->err))
+  if (ptv3_config_load(s->ctx, words->item[0], q->options.item, q->options.count, &config,
+                       &s->err))
     return session_fail(s);
   const struct ptv3_check_options o = {.scenes = q->scenes, .quick = q->quick};
   int code = EXIT_FINE;
@@ -218,16 +220,5 @@ int cmd_check(int argc, char **argv) {
       table,
       1,
       1};
-  struct arg_list words;
-  enum args_result r = args_read(&args, argc, argv, &words);
-  int code = r == ARGS_HELP ? EXIT_FINE : EXIT_USAGE;
-  if (r == ARGS_OK) {
-    struct session s;
-    code = session_open(&s, "check", &q.common);
-    if (code == EXIT_FINE) code = run(&s, &q, words.item[0]);
-    session_close(&s);
-  }
-  args_free_list(&words);
-  args_free_list(&q.options);
-  return code;
+  return session_main(&args, argc, argv, &q.common, run, &q);
 }

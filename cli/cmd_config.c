@@ -2,14 +2,21 @@
 #include "commands.h"
 #include "session.h"
 
-static int show(struct session *s, const char *path, const struct arg_list *options,
-                const char *key) {
+struct request {
+  struct common common;
+  struct arg_list options;
+  const char *key;
+};
+
+static int run(struct session *s, void *request, const struct arg_list *words) {
+  const struct request *q = request;
   struct ptv3_config *config;
   const char *text;
-  if (ptv3_config_load(s->ctx, path, options->item, options->count, &config, &s->err))
+  if (ptv3_config_load(s->ctx, words->item[0], q->options.item, q->options.count, &config,
+                       &s->err))
     return session_fail(s);
   int code = EXIT_FINE;
-  if (ptv3_config_text(config, key, &text, &s->err))
+  if (ptv3_config_text(config, q->key, &text, &s->err))
     code = session_fail(s);
   else
     printf("%s\n", text);
@@ -18,14 +25,12 @@ static int show(struct session *s, const char *path, const struct arg_list *opti
 }
 
 int cmd_config(int argc, char **argv) {
-  struct common common = {0};
-  struct arg_list options = {0};
-  const char *key = NULL;
+  struct request q = {0};
   const struct arg table[] = {
-      {"options", 0, ARG_PAIRS, &options, "KEY=VALUE...", "changes, as Pointcept takes them",
+      {"options", 0, ARG_PAIRS, &q.options, "KEY=VALUE...", "changes, as Pointcept takes them",
        NULL, 0},
-      {"key", 'k', ARG_TEXT, &key, "KEY", "only the value at model.backbone...", NULL, 0},
-      COMMON_ARGS(&common),
+      {"key", 'k', ARG_TEXT, &q.key, "KEY", "only the value at model.backbone...", NULL, 0},
+      COMMON_ARGS(&q.common),
       {0}};
   const struct args args = {
       "config",
@@ -35,17 +40,5 @@ int cmd_config(int argc, char **argv) {
       table,
       1,
       1};
-  struct arg_list files;
-  enum args_result r = args_read(&args, argc, argv, &files);
-  if (r == ARGS_OK) {
-    struct session s;
-    int code = session_open(&s, "config", &common);
-    if (code == EXIT_FINE) code = show(&s, files.item[0], &options, key);
-    session_close(&s);
-    args_free_list(&files);
-    args_free_list(&options);
-    return code;
-  }
-  args_free_list(&options);
-  return r == ARGS_HELP ? EXIT_FINE : EXIT_USAGE;
+  return session_main(&args, argc, argv, &q.common, run, &q);
 }

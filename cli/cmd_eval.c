@@ -106,9 +106,26 @@ static int report(struct session *s, const struct request *q,
   return EXIT_FINE;
 }
 
-static int run(struct session *s, const struct request *q, const char *config) {
+static bool ends(const char *path, const char *tail) {
+  size_t n = strlen(path), k = strlen(tail);
+  return n > k && strcmp(path + n - k, tail) == 0;
+}
+
+static int check(struct session *s, const struct request *q) {
+  if (q->json && !ends(q->json, ".json"))
+    session_say(s, "--json: the name is to end in .json");
+  else if (q->csv && !ends(q->csv, ".csv"))
+    session_say(s, "--csv: the name is to end in .csv");
+  else
+    return EXIT_FINE;
+  return EXIT_USAGE;
+}
+
+static int run(struct session *s, void *request, const struct arg_list *words) {
+  const struct request *q = request;
   struct model m;
-  int code = model_open(s, config, &q->model, &m);
+  int code = check(s, q);
+  if (code == EXIT_FINE) code = model_open(s, words->item[0], &q->model, &m);
   if (code != EXIT_FINE) return code;
   struct ptv3_eval_options options = {
       .predict = {.shuffle_orders = q->seed >= 0,
@@ -126,21 +143,6 @@ static int run(struct session *s, const struct request *q, const char *config) {
   }
   model_close(&m);
   return code;
-}
-
-static bool ends(const char *path, const char *tail) {
-  size_t n = strlen(path), k = strlen(tail);
-  return n > k && strcmp(path + n - k, tail) == 0;
-}
-
-static int check(const struct request *q) {
-  if (q->json && !ends(q->json, ".json"))
-    fprintf(stderr, "ptv3 eval: --json: the name is to end in .json\n");
-  else if (q->csv && !ends(q->csv, ".csv"))
-    fprintf(stderr, "ptv3 eval: --csv: the name is to end in .csv\n");
-  else
-    return EXIT_FINE;
-  return EXIT_USAGE;
 }
 
 int cmd_eval(int argc, char **argv) {
@@ -171,17 +173,5 @@ int cmd_eval(int argc, char **argv) {
                             table,
                             1,
                             1};
-  struct arg_list words;
-  enum args_result r = args_read(&args, argc, argv, &words);
-  int code = r == ARGS_HELP ? EXIT_FINE : EXIT_USAGE;
-  if (r == ARGS_OK && (code = check(&q)) == EXIT_FINE) {
-    struct session s;
-    code = session_open(&s, "eval", &q.common);
-    if (code == EXIT_FINE) code = run(&s, &q, words.item[0]);
-    session_close(&s);
-  }
-  args_free_list(&words);
-  args_free_list(&q.fill);
-  model_free_args(&q.model);
-  return code;
+  return session_main(&args, argc, argv, &q.common, run, &q);
 }

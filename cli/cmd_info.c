@@ -151,14 +151,26 @@ static int info_file(struct session *s, const char *path, const struct cloud_arg
   return info_cloud(s, path, args);
 }
 
+struct request {
+  struct common common;
+  struct cloud_args cloud;
+  bool all;
+};
+
+static int run(struct session *s, void *request, const struct arg_list *words) {
+  const struct request *q = request;
+  int code = EXIT_FINE;
+  for (int i = 0; i < words->count && code == EXIT_FINE; i++)
+    code = info_file(s, words->item[i], &q->cloud, q->all);
+  return code;
+}
+
 int cmd_info(int argc, char **argv) {
-  struct common common = {0};
-  bool all = false;
-  struct cloud_args cloud = {0};
+  struct request q = {0};
   const struct arg table[] = {
-      {"all", 'a', ARG_FLAG, &all, NULL, "list every tensor of weights", NULL, 0},
-      CLOUD_ARGS(&cloud),
-      COMMON_ARGS(&common),
+      {"all", 'a', ARG_FLAG, &q.all, NULL, "list every tensor of weights", NULL, 0},
+      CLOUD_ARGS(&q.cloud),
+      COMMON_ARGS(&q.common),
       {0}};
   const struct args args = {
       "info",
@@ -168,14 +180,5 @@ int cmd_info(int argc, char **argv) {
       table,
       1,
       -1};
-  struct arg_list files;
-  enum args_result r = args_read(&args, argc, argv, &files);
-  if (r != ARGS_OK) return r == ARGS_HELP ? EXIT_FINE : EXIT_USAGE;
-  struct session s;
-  int code = session_open(&s, "info", &common);
-  for (int i = 0; i < files.count && code == EXIT_FINE; i++)
-    code = info_file(&s, files.item[i], &cloud, all);
-  session_close(&s);
-  args_free_list(&files);
-  return code;
+  return session_main(&args, argc, argv, &q.common, run, &q);
 }

@@ -307,7 +307,8 @@ static int train(struct session *s, const struct request *q, struct ptv3_config 
 
 /* ---- the command ---- */
 
-static int run(struct session *s, const struct request *q, const struct arg_list *words) {
+static int run(struct session *s, void *request, const struct arg_list *words) {
+  const struct request *q = request;
   struct ptv3_config *config;
   if (q->train && (q->suggest || q->steps)) {
     session_say(s, "--train goes with neither --suggest nor --steps");
@@ -364,17 +365,5 @@ int cmd_plan(int argc, char **argv) {
       table,
       1,
       -1};
-  struct arg_list words;
-  enum args_result r = args_read(&args, argc, argv, &words);
-  int code = r == ARGS_HELP ? EXIT_FINE : EXIT_USAGE;
-  if (r == ARGS_OK) {
-    struct session s;
-    code = session_open(&s, "plan", &q.common);
-    if (code == EXIT_FINE) code = run(&s, &q, &words);
-    session_close(&s);
-  }
-  args_free_list(&words);
-  args_free_list(&q.options);
-  args_free_list(&q.fill);
-  return code;
+  return session_main(&args, argc, argv, &q.common, run, &q);
 }

@@ -165,7 +165,8 @@ static int check_results(struct session *s, const struct request *q,
   return code;
 }
 
-static int run(struct session *s, struct request *q, const struct arg_list *words) {
+static int run(struct session *s, void *request, const struct arg_list *words) {
+  struct request *q = request;
   struct model m;
   int code = check(s, q, words);
   if (code == EXIT_FINE) code = check_results(s, q, words);
@@ -212,17 +213,5 @@ int cmd_predict(int argc, char **argv) {
       table,
       2,
       -1};
-  struct arg_list words;
-  enum args_result r = args_read(&args, argc, argv, &words);
-  int code = r == ARGS_HELP ? EXIT_FINE : EXIT_USAGE;
-  if (r == ARGS_OK) {
-    struct session s;
-    code = session_open(&s, "predict", &q.common);
-    if (code == EXIT_FINE) code = run(&s, &q, &words);
-    session_close(&s);
-  }
-  args_free_list(&words);
-  args_free_list(&q.fill);
-  model_free_args(&q.model);
-  return code;
+  return session_main(&args, argc, argv, &q.common, run, &q);
 }

@@ -104,12 +104,17 @@ static int render_with(struct session *s, const struct request *q, const char *p
   return code;
 }
 
-static int render(struct session *s, const struct request *q, const char *path) {
+static int run(struct session *s, void *request, const struct arg_list *words) {
+  const struct request *q = request;
   struct ptv3_config *config = NULL;
+  if (!q->out) {
+    session_say(s, "-o PNG is missing");
+    return EXIT_USAGE;
+  }
   if (q->config &&
       ptv3_config_load(s->ctx, q->config, q->options.item, q->options.count, &config, &s->err))
     return session_fail(s);
-  int code = render_with(s, q, path, config);
+  int code = render_with(s, q, words->item[0], config);
   ptv3_config_free(config);
   return code;
 }
@@ -154,18 +159,5 @@ int cmd_render(int argc, char **argv) {
       table,
       1,
       1};
-  struct arg_list files;
-  enum args_result r = args_read(&args, argc, argv, &files);
-  int code = r == ARGS_HELP ? EXIT_FINE : EXIT_USAGE;
-  if (r == ARGS_OK && !q.out) {
-    fprintf(stderr, "ptv3 render: -o PNG is missing\n");
-  } else if (r == ARGS_OK) {
-    struct session s;
-    code = session_open(&s, "render", &q.common);
-    if (code == EXIT_FINE) code = render(&s, &q, files.item[0]);
-    session_close(&s);
-  }
-  args_free_list(&files);
-  args_free_list(&q.options);
-  return code;
+  return session_main(&args, argc, argv, &q.common, run, &q);
 }

@@ -26,9 +26,11 @@ static void report(const struct ptv3_train_summary *v) {
   printf("\n");
 }
 
-static int run(struct session *s, const struct request *q, const char *path) {
+static int run(struct session *s, void *request, const struct arg_list *words) {
+  const struct request *q = request;
   struct ptv3_config *config;
-  if (ptv3_config_load(s->ctx, path, q->options.item, q->options.count, &config, &s->err))
+  if (ptv3_config_load(s->ctx, words->item[0], q->options.item, q->options.count, &config,
+                       &s->err))
     return session_fail(s);
   const struct ptv3_train_options o = {.data_root = q->data_root,
                                        .save_path = q->save_path,
@@ -98,17 +100,5 @@ int cmd_train(int argc, char **argv) {
       table,
       1,
       1};
-  struct arg_list words;
-  enum args_result r = args_read(&args, argc, argv, &words);
-  int code = r == ARGS_HELP ? EXIT_FINE : EXIT_USAGE;
-  if (r == ARGS_OK) {
-    struct session s;
-    code = session_open(&s, "train", &q.common);
-    if (code == EXIT_FINE) code = run(&s, &q, words.item[0]);
-    session_close(&s);
-  }
-  args_free_list(&words);
-  args_free_list(&q.options);
-  args_free_list(&q.allow_missing);
-  return code;
+  return session_main(&args, argc, argv, &q.common, run, &q);
 }

@@ -65,8 +65,3 @@ void model_close(struct model *m) {
   ptv3_config_free(m->config);
   *m = (struct model){0};
 }
-
-void model_free_args(struct model_args *args) {
-  args_free_list(&args->options);
-  args_free_list(&args->allow_missing);
-}

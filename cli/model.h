@@ -57,6 +57,5 @@ struct model {
 int model_open(struct session *s, const char *config, const struct model_args *args,
                struct model *m);
 void model_close(struct model *m);
-void model_free_args(struct model_args *args);
 
 #endif

@@ -61,6 +61,22 @@ void session_close(struct session *s) {
   s->ctx = NULL;
 }
 
+int session_main(const struct args *args, int argc, char **argv, const struct common *common,
+                 session_work *work, void *request) {
+  struct arg_list words = {0};
+  const enum args_result r = args_read(args, argc, argv, &words);
+  int code = r == ARGS_HELP ? EXIT_FINE : EXIT_USAGE;
+  if (r == ARGS_OK) {
+    struct session s;
+    code = session_open(&s, args->command, common);
+    if (code == EXIT_FINE) code = work(&s, request, &words);
+    session_close(&s);
+  }
+  args_free_list(&words);
+  args_free_table(args->table);
+  return code;
+}
+
 void session_say(struct session *s, const char *format, ...) {
   progress_clear(&s->progress);
   va_list ap;

@@ -51,6 +51,14 @@ struct session {
 int session_open(struct session *s, const char *command, const struct common *common);
 void session_close(struct session *s);
 
+/* What a command does once its line is read; an exit code. */
+typedef int session_work(struct session *s, void *request, const struct arg_list *words);
+
+/* A command whole: reads its line, opens a session, does the work, and frees the lists of the
+ * table. common is where the table puts what COMMON_ARGS says. */
+int session_main(const struct args *args, int argc, char **argv, const struct common *common,
+                 session_work *work, void *request);
+
 /* Prints s->err and gives the exit code for it. Reading is what the default is for; after a
  * failed write use session_fail_write. */
 int session_fail(struct session *s);
