@@ -47,6 +47,15 @@ void pt_warn_train_keys(struct ptv3_context *ctx, const struct ptv3_config *conf
   pt_mark_used(train);
 }
 
+void pt_warn_root_keys(struct ptv3_context *ctx, const struct ptv3_config *config) {
+  const struct pt_value *root = config->tree.root;
+  ignore(root, root_keys, COUNT(root_keys));
+  pt_ignore(root, "model");
+  pt_ignore(root, "data");
+  pt_config_warn_unused(&ctx->env, root);
+  pt_mark_used(root);
+}
+
 void pt_warn_keys(struct ptv3_context *ctx, const struct ptv3_config *config) {
   const struct pt_value *root = config->tree.root, *data = pt_get(root, "data");
   ignore(root, root_keys, COUNT(root_keys));

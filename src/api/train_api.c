@@ -35,6 +35,7 @@ int ptv3_train(struct ptv3_context *ctx, const struct ptv3_config *config,
                                       .stop_after = o.stop_after};
   struct pt_train_summary s;
   pt_warn_model_keys(ctx, config);
+  pt_warn_root_keys(ctx, config);
   const int status = pt_train(&ctx->env, config->tree.root, &to, &s, err);
   if (summary)
     *summary = (struct ptv3_train_summary){s.steps,    s.epochs, s.skipped,    s.loss,

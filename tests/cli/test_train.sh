@@ -61,6 +61,9 @@ wrong() { # STATUS TEXT KEY=VALUE...
 }
 wrong 4 "'Foo': not an optimiser here" optimizer.type=Foo
 wrong 4 "AdamW has no option 'lrr'" optimizer.lrr=0.1
+train "$work/wrong" --options epochs=5 optimizer.type=Foo
+check "a misspelt key is told" says "'epochs' is not used by anything"
+check "once, and no other" [ "$(grep -c 'not used' "$err")" = 1 ]
 wrong 4 "'Foo': not a schedule here" scheduler.type=Foo
 wrong 4 "must be a multiple of eval_epoch" epoch=4
 wrong 4 "batch_size" batch_size=0
@@ -96,6 +99,7 @@ check "is named" says "model_last.pth"
 # ---- a training, its files, and what reads its checkpoint ----
 train "$work/long" --options epoch=24
 check "a training" is 0
+check "all its keys are known" fails says "not used"
 check "its last line" prints '^60 steps, 3 epochs done, .*; best mIoU [01]\.[90]'
 check "lines of validation" says '^Val result: mIoU/mAcc/allAcc '
 check "lines of classes" says '^Class_1-box Result: iou/accuracy '
