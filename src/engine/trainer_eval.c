@@ -52,25 +52,31 @@ int pt_trainer_validate(struct trainer *t, bool *better, struct ptv3_error *err)
 
 /* ---- before training ---- */
 
-static int64_t bytes_of(struct pt_env *env, const char *path) {
+/* Of the file, or of coord.npy in a folder; 0 where there is none, which loading will tell. */
+static int bytes_of(struct pt_env *env, const char *path, int64_t *bytes,
+                    struct ptv3_error *err) {
   struct stat st;
-  int64_t bytes = stat(path, &st) ? 0 : (int64_t)st.st_size;
-  if (!pt_is_dir(path)) return bytes;
-  char *coord = pt_join(&env->mem, path, "coord.npy", NULL);
-  bytes = coord && !stat(coord, &st) ? (int64_t)st.st_size : 0;
+  *bytes = stat(path, &st) ? 0 : (int64_t)st.st_size;
+  if (!pt_is_dir(path)) return PTV3_OK;
+  char *coord = pt_join(&env->mem, path, "coord.npy", err);
+  if (!coord) return err->status;
+  *bytes = stat(coord, &st) ? 0 : (int64_t)st.st_size;
   pt_free(&env->mem, coord);
-  return bytes;
+  return PTV3_OK;
 }
 
-static int64_t largest_scene(struct trainer *t) {
-  int64_t largest = 0, most = -1;
+static int largest_scene(struct trainer *t, int64_t *largest, struct ptv3_error *err) {
+  int64_t most = -1;
+  *largest = 0;
   for (int64_t i = 0; i < t->val.set.count; i++) {
-    const int64_t bytes = bytes_of(t->env, t->val.set.scene[i].path);
+    int64_t bytes;
+    const int status = bytes_of(t->env, t->val.set.scene[i].path, &bytes, err);
+    if (status) return status;
     if (bytes <= most) continue;
     most = bytes;
-    largest = i;
+    *largest = i;
   }
-  return largest;
+  return PTV3_OK;
 }
 
 int pt_trainer_check_validation(struct trainer *t, struct ptv3_error *err) {
@@ -78,8 +84,9 @@ int pt_trainer_check_validation(struct trainer *t, struct ptv3_error *err) {
   struct pt_need need = {.mem = &t->env->mem};
   struct pt_predicted out = {0};
   struct pt_model model = {.cfg = t->c.cfg, .kernels = t->kernels};
-  const int64_t i = largest_scene(t);
-  int status = pt_weights_sizes(t->env, &t->c.cfg, &model.w, err);
+  int64_t i;
+  int status = largest_scene(t, &i, err);
+  if (!status) status = pt_weights_sizes(t->env, &t->c.cfg, &model.w, err);
   if (status) return status;
   const struct pt_predict predict = {
       .pipeline = &t->val.pipeline, .sample = (uint64_t)i, .need = &need};

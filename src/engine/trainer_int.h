@@ -85,7 +85,8 @@ void pt_trainer_log_end(struct trainer *t);
  * *better: it is the best so far. */
 int pt_trainer_validate(struct trainer *t, bool *better, struct ptv3_error *err);
 
-/* Whether validation will fit the budget, as far as the largest scene tells. */
+/* Whether validation of the scene whose file is the largest will fit the budget. The others are
+ * not looked at: one of them may have more voxels, or be packed better. */
 int pt_trainer_check_validation(struct trainer *t, struct ptv3_error *err);
 
 #endif
