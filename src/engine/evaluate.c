@@ -1,6 +1,7 @@
 /* evaluate.c - see evaluate.h. */
 #include "evaluate.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { STEPS = 1000 }; /* parts of a scene that progress counts */
@@ -84,6 +85,8 @@ static int64_t labelled(const struct pt_metrics *m) {
 
 static int note(struct run *r, int64_t voxels, double seconds, struct ptv3_error *err) {
   struct pt_scores v = pt_metrics_scores(&r->scene);
+  const struct pt_val_loss *asked = r->job->predict.loss;
+  const double loss = asked ? pt_val_loss_end(asked) : (double)NAN;
   char *name = pt_strdup(&r->env->mem, r->job->set->scene[r->at].name, err);
   if (!name) return pt_status(err);
   r->out->scene[r->out->scenes++] = (struct pt_scene_score){.name = name,
@@ -92,6 +95,7 @@ static int note(struct run *r, int64_t voxels, double seconds, struct ptv3_error
                                                             .miou = v.miou_present,
                                                             .macc = v.macc_labelled,
                                                             .allacc = v.allacc,
+                                                            .loss = loss,
                                                             .seconds = seconds};
   return PTV3_OK;
 }
@@ -110,7 +114,9 @@ static int predict(struct run *r, struct pt_cloud *c, struct ptv3_error *err) {
   pt_metrics_clear(&r->scene);
   pt_metrics_add(&r->scene, r->label, r->target, n);
   pt_metrics_merge(&r->out->total, &r->scene);
-  return note(r, out.voxels, pt_seconds() - began, err);
+  status = note(r, out.voxels, pt_seconds() - began, err);
+  if (status || !r->job->done) return status;
+  return r->job->done(r->job->user, r->at, &r->out->scene[r->at], err);
 }
 
 static int evaluate_scene(struct run *r, struct ptv3_error *err) {
@@ -128,6 +134,17 @@ static int evaluate_scene(struct run *r, struct ptv3_error *err) {
 }
 
 /* ---- all scenes ---- */
+
+static double mean_loss(const struct pt_evaluation *e) {
+  double sum = 0;
+  int64_t n = 0;
+  for (int64_t i = 0; i < e->scenes; i++) {
+    if (isnan(e->scene[i].loss)) continue;
+    sum += e->scene[i].loss;
+    n++;
+  }
+  return n ? sum / (double)n : (double)NAN;
+}
 
 static int start(struct run *r, struct ptv3_error *err) {
   struct pt_mem *mem = &r->env->mem;
@@ -151,6 +168,7 @@ int pt_evaluate(struct pt_env *env, const struct pt_evaluate *job, struct pt_eva
   for (; !status && r.at < job->set->count; r.at++) status = evaluate_scene(&r, err);
   unwrap(&r);
   pt_metrics_free(&r.scene);
+  out->loss = mean_loss(out);
   if (status) pt_evaluation_free(out);
   return status;
 }

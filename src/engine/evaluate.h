@@ -11,13 +11,6 @@
 #include "metrics.h"
 #include "predict.h"
 
-struct pt_evaluate {
-  const struct pt_model *model;
-  const struct pt_dataset *set;
-  const struct pt_load *load; /* the channels the pipeline needs */
-  struct pt_predict predict;  /* sample is set for each scene: its number */
-};
-
 struct pt_scene_score {
   char *name;     /* owned */
   int64_t points; /* with a label that counts */
@@ -25,12 +18,25 @@ struct pt_scene_score {
   double miou;   /* over classes in labels or prediction of the scene */
   double macc;   /* over classes in the labels */
   double allacc; /* these three NaN when there is nothing to take a mean of */
+  double loss;   /* NaN: not asked for, or no voxel has a label */
   double seconds;
+};
+
+struct pt_evaluate {
+  const struct pt_model *model;
+  const struct pt_dataset *set;
+  const struct pt_load *load; /* the channels the pipeline needs */
+  struct pt_predict predict;  /* sample is set for each scene: its number */
+  /* Called after each scene, or NULL; another status than PTV3_OK (err filled) ends the run. */
+  int (*done)(void *user, int64_t scene, const struct pt_scene_score *s,
+              struct ptv3_error *err);
+  void *user;
 };
 
 struct pt_evaluation {
   struct pt_mem *mem;
   struct pt_metrics total;
+  double loss; /* mean over the scenes that have one; NaN: none has */
   int64_t scenes;
   struct pt_scene_score *scene; /* [scenes] */
 };

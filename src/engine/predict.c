@@ -24,10 +24,17 @@ static int32_t answer(const float *logit, int classes, float *confidence, float 
   return best;
 }
 
+/* Where logits go. */
+struct taker {
+  struct pt_answers *a;
+  struct pt_val_loss *loss; /* or NULL */
+};
+
 /* Takes some rows' logits (pt_logit_sink). */
 static int take(void *user, const int32_t *index, int64_t rows, const float *logits,
                 struct ptv3_error *err) {
-  struct pt_answers *a = user;
+  const struct taker *t = user;
+  struct pt_answers *a = t->a;
   int64_t numbers = rows * a->classes;
   for (int64_t i = 0; i < numbers; i++)
     if (!isfinite(logits[i]))
@@ -40,6 +47,7 @@ static int take(void *user, const int32_t *index, int64_t rows, const float *log
         answer(logits + r * a->classes, a->classes, a->confidence ? &a->confidence[i] : NULL,
                a->probability ? a->probability + i * a->classes : NULL);
   }
+  if (t->loss) pt_val_loss_rows(t->loss, index, rows, logits);
   return PTV3_OK;
 }
 
@@ -124,8 +132,9 @@ static int run(struct pt_env *env, const struct pt_model *model, const struct pt
   const struct pt_sample *s = &a->of;
   int64_t offset[2] = {0, s->n};
   struct pt_batch batch = {s->n, s->grid_coord, s->feat, 1, offset};
+  struct taker taker = {a, p->loss};
   struct pt_forward opt = {
-      .sink = take, .sink_user = a, .seconds = p->seconds, .need = p->need};
+      .sink = take, .sink_user = &taker, .seconds = p->seconds, .need = p->need};
   if (p->shuffle_orders) {
     pt_shuffle_orders(model->cfg.stages, model->cfg.orders, p->shuffle_seed, perm);
     opt.perm = perm;
@@ -149,6 +158,7 @@ int pt_predict_rows(struct pt_env *env, const struct pt_model *model, struct pt_
   if (!status) status = check_channels(model, &a->of, err);
   if (!status)
     status = make_answers(env, a->of.n, model->cfg.classes, confidence, probability, a, err);
+  if (!status && p->loss) status = pt_val_loss_begin(p->loss, a->of.segment, a->of.n, err);
   if (!status) status = run(env, model, p, a, err);
   if (status) pt_answers_free(a);
   return status;

@@ -9,6 +9,7 @@
 #include "cloud.h"
 #include "forward.h"
 #include "pipeline.h"
+#include "val_loss.h"
 
 /* Which of two networks the weights are for (model/compat.h): asked of the first cloud. */
 struct pt_compat_ask {
@@ -29,6 +30,7 @@ struct pt_predict {
   struct pt_need *need; /* not NULL: only what it would take is worked out; see forward.h */
   double *seconds;      /* [PT_OPS + 1], see forward.h; or NULL */
   struct pt_compat_ask *compat; /* NULL: do not ask */
+  struct pt_val_loss *loss; /* gets labels of voxels and logits, if there are labels; or NULL */
 };
 
 /* Answers by row of the network's input, a voxel a row. */

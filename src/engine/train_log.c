@@ -289,7 +289,7 @@ static int val_events(struct pt_train_log *log, const struct pt_val_row *r, cons
   double time = now();
   char class[200], buf[16];
   int status = PTV3_OK;
-  for (int k = 0; k < 4 && !status; k++)
+  for (int k = isnan(r->loss); k < 4 && !status; k++) /* no loss, no event */
     status = pt_tfevents_scalar(t, tag[k], r->epoch, time, value[k], err);
   for (int k = 0; log->setup.class_events && k < log->setup.classes && !status; k++) {
     snprintf(class, sizeof class, "val/cls_%d-%.150s IoU", k, pt_log_class(log, k, buf));

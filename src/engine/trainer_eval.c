@@ -20,9 +20,15 @@ static int fetch_now(void *user, const struct pt_param *p, float *dst, struct pt
   return pt_fail(err, PTV3_INTERNAL, "no parameter '%s'", p->name);
 }
 
+static struct pt_val_loss loss_of(struct trainer *t) {
+  return (struct pt_val_loss){
+      .mem = &t->env->mem, .criteria = &t->c.criteria, .classes = t->c.cfg.classes};
+}
+
 int pt_trainer_validate(struct trainer *t, bool *better, struct ptv3_error *err) {
   struct pt_evaluation found = {0};
   struct pt_model model = {.cfg = t->c.cfg, .kernels = t->kernels};
+  struct pt_val_loss loss = loss_of(t);
   *better = false;
   int status = pt_train_log_val_begin(&t->log, err);
   if (status) return status;
@@ -33,15 +39,18 @@ int pt_trainer_validate(struct trainer *t, bool *better, struct ptv3_error *err)
   const struct pt_evaluate job = {.model = &model,
                                   .set = &t->val.set,
                                   .load = &t->val.load,
-                                  .predict = {.pipeline = &t->val.pipeline}};
+                                  .predict = {.pipeline = &t->val.pipeline, .loss = &loss},
+                                  .done = pt_trainer_log_scene,
+                                  .user = t};
   status = pt_evaluate(t->env, &job, &found, err);
+  pt_val_loss_free(&loss);
   pt_weights_free(t->env, &model.w);
   if (status) return status;
   const struct pt_scores scores = pt_metrics_scores(&found.total);
   t->sum.miou = scores.miou;
   *better = !(t->sum.miou <= t->sum.best);
   t->writing = true;
-  status = pt_trainer_log_scores(t, &found.total, err);
+  status = pt_trainer_log_scores(t, &found, err);
   if (*better) {
     t->sum.best = t->sum.miou;
     t->sum.best_epoch = t->at.epoch;
@@ -84,12 +93,13 @@ int pt_trainer_check_validation(struct trainer *t, struct ptv3_error *err) {
   struct pt_need need = {.mem = &t->env->mem};
   struct pt_predicted out = {0};
   struct pt_model model = {.cfg = t->c.cfg, .kernels = t->kernels};
+  struct pt_val_loss loss = loss_of(t);
   int64_t i;
   int status = largest_scene(t, &i, err);
   if (!status) status = pt_weights_sizes(t->env, &t->c.cfg, &model.w, err);
   if (status) return status;
   const struct pt_predict predict = {
-      .pipeline = &t->val.pipeline, .sample = (uint64_t)i, .need = &need};
+      .pipeline = &t->val.pipeline, .sample = (uint64_t)i, .need = &need, .loss = &loss};
   status = pt_dataset_load(&t->val.set, t->env, i, &t->val.load, &cloud, err);
   if (!status) status = pt_predict_cloud(t->env, &model, &cloud, &predict, &out, err);
   if (!status && !need.fits) {
@@ -101,6 +111,7 @@ int pt_trainer_check_validation(struct trainer *t, struct ptv3_error *err) {
                 t->val.set.scene[i].name, pt_bytes_text(need.least, least),
                 pt_bytes_text(t->env->mem.limit, limit));
   }
+  pt_val_loss_free(&loss);
   pt_need_free(&need);
   pt_cloud_free(&cloud);
   return status;

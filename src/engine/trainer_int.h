@@ -2,6 +2,7 @@
 #ifndef PT_TRAINER_INT_H
 #define PT_TRAINER_INT_H
 
+#include "evaluate.h"
 #include "loader.h"
 #include "schedule.h"
 #include "split.h"
@@ -74,7 +75,9 @@ int pt_trainer_resume(struct trainer *t, struct ptv3_error *err);
 int pt_trainer_log_begin(struct trainer *t, struct ptv3_error *err);
 int pt_trainer_log_batch(struct trainer *t, const struct pt_train_batch *b, double seconds,
                          struct ptv3_error *err);
-int pt_trainer_log_scores(struct trainer *t, const struct pt_metrics *m,
+int pt_trainer_log_scene(void *trainer, int64_t scene, const struct pt_scene_score *s,
+                         struct ptv3_error *err);
+int pt_trainer_log_scores(struct trainer *t, const struct pt_evaluation *e,
                           struct ptv3_error *err);
 int pt_trainer_log_epoch(struct trainer *t, struct ptv3_error *err);
 void pt_trainer_log_end(struct trainer *t);

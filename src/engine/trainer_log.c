@@ -71,9 +71,20 @@ int pt_trainer_log_epoch(struct trainer *t, struct ptv3_error *err) {
   return pt_train_log_epoch(&t->log, t->at.epoch - 1, err);
 }
 
-int pt_trainer_log_scores(struct trainer *t, const struct pt_metrics *m,
+/* A scene of validation is done (pt_evaluate.done). */
+int pt_trainer_log_scene(void *trainer, int64_t scene, const struct pt_scene_score *s,
+                         struct ptv3_error *err) {
+  struct trainer *t = trainer;
+  t->quiet = true;
+  const int status = pt_train_log_val_scene(&t->log, scene, t->val.set.count, s->loss, err);
+  t->quiet = false;
+  t->writing = status != PTV3_OK;
+  return status;
+}
+
+int pt_trainer_log_scores(struct trainer *t, const struct pt_evaluation *e,
                           struct ptv3_error *err) {
-  int status = pt_train_log_val_end(&t->log, t->at.epoch - 1, m, (double)NAN, err);
+  int status = pt_train_log_val_end(&t->log, t->at.epoch - 1, &e->total, e->loss, err);
   if (!status)
     status = pt_train_log_best(&t->log, "mIoU", t->sum.miou,
                                isnan(t->sum.best) ? -1 : t->sum.best, err);

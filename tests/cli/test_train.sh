@@ -101,6 +101,8 @@ train "$work/long" --options epoch=24
 check "a training" is 0
 check "all its keys are known" fails says "not used"
 check "its last line" prints '^60 steps, 3 epochs done, .*; best mIoU [01]\.[90]'
+check "a loss of each evaluation" [ "$(awk -F, 'NR > 1 && $3 > 0 && $3 < 5' "$work/long/val.csv" | wc -l)" = 3 ]
+check "and of each scene" grep -q 'Test: \[2/2\] Loss [0-9]' "$work/long/train.log"
 check "lines of validation" says '^Val result: mIoU/mAcc/allAcc '
 check "lines of classes" says '^Class_1-box Result: iou/accuracy '
 check "nothing is coloured in a pipe" no_escapes

@@ -6,6 +6,7 @@
 #include "kernels.h"
 #include "loss.h"
 #include "ops_made.h"
+#include "val_loss.h"
 
 struct made {
   struct pt_loss a;
@@ -161,11 +162,51 @@ static void test_not_a_number(void **state) {
   }
 }
 
+/* Validation's values, in parts of any size and in another order of rows, are those of the
+ * definition: cross entropy to rounding, Lovasz-softmax to the width of its bins. */
+static void test_validation(void **state) {
+  (void)state;
+  struct pt_mem mem;
+  struct ptv3_error err;
+  int32_t index[700];
+  float part[700 * 4];
+  pt_mem_init(&mem, 0);
+  for (int k = 0; k < KINDS - 1; k++) { /* the last is a loss a cloud */
+    struct made m = made(700, 4, all_kinds + k, 1);
+    struct pt_criteria list = {.count = 1, .criterion = {all_kinds[k]}};
+    struct pt_val_loss l = {.mem = &mem, .criteria = &list, .classes = 4};
+    for (int i = 0; i < 700; i++) {
+      index[i] = (i * 13) % 700;
+      memcpy(part + 4 * i, m.a.logits + 4 * index[i], 4 * sizeof *part);
+    }
+    const double want = run(&m);
+    assert_int_equal(pt_val_loss_begin(&l, m.a.label, 700, &err), PTV3_OK);
+    for (int i = 0, n; i < 700; i += n) {
+      n = i % 3 ? 97 : 64;
+      if (n > 700 - i) n = 700 - i;
+      pt_val_loss_rows(&l, index + i, n, part + 4 * i);
+    }
+    const bool sorts = all_kinds[k].kind == PT_LOVASZ;
+    const double got = pt_val_loss_end(&l),
+                 most = sorts ? (double)all_kinds[k].loss_weight * 1.25e-4 : 1e-9 * fabs(want);
+    if (!(fabs(got - want) <= most)) fail_msg("criterion %d: %.9g, not %.9g", k, got, want);
+    assert_true(want > 0.1);
+    assert_int_equal(pt_val_loss_begin(&l, m.a.label, 0, &err), PTV3_OK);
+    assert_true(isnan(pt_val_loss_end(&l))); /* nothing counts */
+    assert_int_equal(pt_val_loss_begin(&l, NULL, 700, &err), PTV3_OK);
+    pt_val_loss_rows(&l, index, 700, part);
+    assert_true(isnan(pt_val_loss_end(&l)));
+    pt_val_loss_free(&l);
+    drop(&m);
+  }
+  assert_int_equal(mem.used, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_differences),  cmocka_unit_test(test_nothing_left),
       cmocka_unit_test(test_ignored_rows), cmocka_unit_test(test_ties),
-      cmocka_unit_test(test_not_a_number),
+      cmocka_unit_test(test_not_a_number), cmocka_unit_test(test_validation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
