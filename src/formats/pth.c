@@ -37,8 +37,12 @@ static int zip_storage(void *user, const char *key, int64_t n, const uint8_t **d
                    "'%s': the record 'data/%.*s' is missing; get the file again",
                    a->zip.file.name, (int)pt_min(n, 60), key);
   struct ptv3_error e = {0};
-  *data = pt_zip_data(&a->zip, r, &e);
+  *data = NULL;
   *bytes = r->size;
+  if (!pt_zip_verify(&a->zip, r, &e))
+    *data = pt_zip_data(&a->zip, r, &e);
+  else if (e.status == PTV3_FORMAT)
+    pt_prefix(&e, "the record 'data/%.*s'", (int)pt_min(n, 60), key);
   if (!*data && err) *err = e;
   return *data ? PTV3_OK : e.status;
 }

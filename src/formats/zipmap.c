@@ -263,7 +263,6 @@ int pt_zip_verify(struct pt_zip *z, struct pt_zip_record *r, struct ptv3_error *
     if (err) *err = e;
     return e.status;
   }
-  return crc_of(p, r->size) == r->crc
-             ? PTV3_OK
-             : bad(&z->file, r->header, "a record's checksum is wrong", err);
+  r->checked = r->checked || r->inflated || crc_of(p, r->size) == r->crc;
+  return r->checked ? PTV3_OK : bad(&z->file, r->header, "a record's checksum is wrong", err);
 }

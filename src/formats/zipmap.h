@@ -21,6 +21,7 @@ struct pt_zip_record {
   int64_t header;       /* offset of its local header */
   uint32_t crc;
   int method;     /* 0 stored, 8 deflated */
+  bool checked;   /* its checksum was compared and is right */
   void *inflated; /* [size], owned; NULL until pt_zip_data inflates */
 };
 
@@ -47,7 +48,7 @@ struct pt_zip_record *pt_zip_find(const struct pt_zip *z, const char *name, int6
  * NULL with err filled on failure. An inflated record's checksum is verified. */
 const uint8_t *pt_zip_data(struct pt_zip *z, struct pt_zip_record *r, struct ptv3_error *err);
 
-/* Compares the record's checksum with its bytes. */
+/* Compares the record's checksum with its bytes, once. */
 int pt_zip_verify(struct pt_zip *z, struct pt_zip_record *r, struct ptv3_error *err);
 
 #endif

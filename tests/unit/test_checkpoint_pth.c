@@ -238,6 +238,11 @@ static void archives_are_checked(void **state) {
   assert_int_equal(pt_zip_record(&m.zip, "a/data.pkl", 3, 12345, NULL), 0);
   pt_zip_write(&m.zip, "}N.", 3);
   zip_expect(&m, PTV3_FORMAT, "checksum");
+  zip_start(&m);
+  zip_pickle(&m, "FloatStorage", 4, 0, 4, 1);
+  assert_int_equal(pt_zip_record(&m.zip, "a/data/0", sizeof data, 12345, NULL), 0);
+  pt_zip_write(&m.zip, data, sizeof data);
+  zip_expect(&m, PTV3_FORMAT, "the record 'data/0'");
 }
 
 /* Five levels of 100 references to the level below: 10^10 values in 1 KB. */
