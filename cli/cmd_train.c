@@ -21,8 +21,10 @@ static void report(const struct ptv3_train_summary *v) {
          term_time(v->seconds, time));
   if (!isnan(v->loss)) printf(", loss %.4g", v->loss);
   if (v->skipped) printf(", %lld batches left out", (long long)v->skipped);
-  if (!isnan(v->best))
+  if (!isnan(v->best) && v->best_epoch > 0)
     printf("; best mIoU %.4f after epoch %lld", v->best, (long long)v->best_epoch);
+  else if (!isnan(v->best)) /* a checkpoint of another program does not say when */
+    printf("; best mIoU %.4f, of the checkpoint it went on from", v->best);
   printf("\n");
 }
 
