@@ -55,7 +55,7 @@ see     = $(foreach l,$(SEE_$(1)),$(patsubst %,-iquote %,$(patsubst %/,%,$(call 
 
 ARCH := $(shell uname -m)
 ifeq ($(ARCH),x86_64)
-ISAS := generic avx2 avx512 avx512bf16
+ISAS := generic avx2 avx512 avx512bf16 amx
 else
 ISAS := generic
 endif
@@ -64,6 +64,7 @@ ISA_avx2    := -DPT_ISA=avx2 -mavx2 -mfma -mf16c
 ISA_avx512  := -DPT_ISA=avx512 -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl \
                -mprefer-vector-width=512
 ISA_avx512bf16 := $(subst avx512 ,avx512bf16 ,$(ISA_avx512)) -mavx512bf16
+ISA_amx     := $(subst =avx512bf16 ,=amx ,$(ISA_avx512bf16)) -DPT_AMX
 
 # src/kernels/*_check.c belong to the kernel harness, not to the library.
 SRC       := $(filter-out %_check.c,$(sort $(wildcard src/*/*.c src/*/*/*.c)))

@@ -3,8 +3,8 @@
  * each op but attention at the sizes of an S3DIS room. Prints; docs/speed.md has results.
  *
  *   build/bench/bench_ops [all|gemm|ops|mlp|cpe|embed|head|pool|unpool|cpe_grad|conv_grad]
- *                         [threads] [generic|avx2|avx512|avx512bf16] [channels] [tile]
- * [fp32|bf16] */
+ *                         [threads] [generic|avx2|avx512|avx512bf16|amx] [channels]
+ *                         [tile] [fp32|bf16] */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <omp.h>
@@ -40,9 +40,9 @@ static double now(void) {
 
 typedef void gemm_fn(int64_t, struct pt_src, const struct pt_mat *, struct pt_dst,
                      enum pt_gemm_init, const float *);
-gemm_fn pt_gemm_generic;
+#define GEMM(v) gemm_fn pt_gemm_##v;
+PT_ISAS(GEMM)
 #if defined(__x86_64__)
-gemm_fn pt_gemm_avx2, pt_gemm_avx512, pt_gemm_avx512bf16;
 
 /* GFLOP/s of 16 independent chains of STEP, which takes `flops`: the most one core can do. */
 #define PEAK(name, isa, flops, STEP)                                       \
@@ -393,11 +393,9 @@ int main(int argc, char **argv) {
   const struct pt_kernels *k = pt_kernel_table(name);
   if (!k || threads < 1) return fprintf(stderr, "no such kernels or threads\n"), 1;
   gemm_fn *gemm = pt_gemm_generic;
-#if defined(__x86_64__)
-  if (!strcmp(k->name, "avx2")) gemm = pt_gemm_avx2;
-  if (!strcmp(k->name, "avx512")) gemm = pt_gemm_avx512;
-  if (!strcmp(k->name, "avx512bf16")) gemm = pt_gemm_avx512bf16;
-#endif
+#define CHOOSE(v) \
+  if (!strcmp(k->name, #v)) gemm = pt_gemm_##v;
+  PT_ISAS(CHOOSE)
   if (!strcmp(what, "gemm") || !strcmp(what, "all")) {
     omp_set_num_threads(1);
     bench_gemm(gemm, type, pt_kernels_mat(k, type));

@@ -37,7 +37,7 @@ static inline int64_t pt_exec_to(const struct pt_exec *x, int64_t all) {
 #undef KERNEL
 
 struct pt_kernels {
-  const char *name; /* "ref", "generic", "avx2", "avx512", "avx512bf16" */
+  const char *name; /* "ref", "generic", "avx2", "avx512", "avx512bf16", "amx" */
   bool bf16_mats;   /* ops on PT_BF16 features want PT_BF16 weights, else PT_F32 */
 #define KERNEL(op)                                            \
   void (*op)(const struct pt_##op *, const struct pt_exec *); \

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cpu.h"
+#include "isa.h"
 #include "kernels.h"
 
 #define DECLARE(op, v)                                                \
@@ -10,9 +11,7 @@
   int64_t pt_##op##_scratch_##v(const struct pt_##op *, int tile);
 #define ENTRY(op, v) .op = pt_##op##_##v, .op##_scratch = pt_##op##_scratch_##v,
 
-#define KERNEL(op) \
-  DECLARE(op, ref) \
-  DECLARE(op, generic) DECLARE(op, avx2) DECLARE(op, avx512) DECLARE(op, avx512bf16)
+#define KERNEL(op) DECLARE(op, ref) DECLARE(op, generic)
 #include "kernels.def"
 #undef KERNEL
 
@@ -29,6 +28,10 @@ static const struct pt_kernels table_generic = {
 #undef KERNEL
 };
 #if defined(__x86_64__)
+#define KERNEL(op) \
+  DECLARE(op, avx2) DECLARE(op, avx512) DECLARE(op, avx512bf16) DECLARE(op, amx)
+#include "kernels.def"
+#undef KERNEL
 static const struct pt_kernels table_avx2 = {
     .name = "avx2",
 #define KERNEL(op) ENTRY(op, avx2)
@@ -48,20 +51,24 @@ static const struct pt_kernels table_avx512bf16 = {
 #include "kernels.def"
 #undef KERNEL
 };
+static const struct pt_kernels table_amx = {
+    .name = "amx",
+    .bf16_mats = true,
+#define KERNEL(op) ENTRY(op, amx)
+#include "kernels.def"
+#undef KERNEL
+};
 #endif
 
+int pt_isa_count(void) {
+  const struct pt_cpu cpu = pt_cpu_detect();
+  return 1 + cpu.avx2 + cpu.avx512 + cpu.bf16 + cpu.amx;
+}
+
 const struct pt_kernels *const *pt_kernel_tables(int *count) {
-  static const struct pt_kernels *const all[] = {
-    &table_ref,
-    &table_generic,
-#if defined(__x86_64__)
-    &table_avx2,
-    &table_avx512,
-    &table_avx512bf16,
-#endif
-  };
-  struct pt_cpu cpu = pt_cpu_detect();
-  *count = 2 + cpu.avx2 + cpu.avx512 + cpu.bf16;
+#define TABLE(v) &table_##v,
+  static const struct pt_kernels *const all[] = {&table_ref, PT_ISAS(TABLE)};
+  *count = 1 + pt_isa_count();
   return all;
 }
 
@@ -69,7 +76,10 @@ const struct pt_kernels *pt_kernel_table(const char *name) {
   int count;
   const struct pt_kernels *const *t = pt_kernel_tables(&count);
   if (!name) name = getenv("PTV3_KERNELS");
-  if (!name || !*name) return t[count - 1];
+  if (!name || !*name) {
+    const struct pt_cpu cpu = pt_cpu_detect();
+    return t[count - 1 - (cpu.slow_pairs && !cpu.amx)];
+  }
   for (int i = 0; i < count; i++)
     if (strcmp(t[i]->name, name) == 0) return t[i];
   return NULL;
