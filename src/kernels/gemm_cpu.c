@@ -253,9 +253,19 @@ static void some_panels(const struct product *g, int k, int count, int p, int np
   } while (done < count);
 }
 
+#if defined(PT_AMX)
+#include "gemm_amx.h"
+#endif
+
 void PT_FN(pt_gemm_part)(int64_t m, struct pt_src a, const struct pt_mat *b, int k, int count,
                          struct pt_dst c, enum pt_gemm_init init, const float *bias) {
   const struct product g = {m, a, b, c, init, bias};
+#if defined(PT_AMX)
+  if (b->type == PT_BF16 && k % 2 == 0) {
+    amx_part(&g, k, count);
+    return;
+  }
+#endif
   const int whole = b->n / PT_PANEL, all = (b->n + PT_PANEL - 1) / PT_PANEL;
   for (int p = 0, np; p < all; p += np) {
     np = p >= whole ? 1 : whole - p < MAX_PANELS ? whole - p : MAX_PANELS;

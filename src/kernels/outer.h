@@ -17,10 +17,21 @@ void PT_FN(pt_outer)(int64_t rows, struct pt_src a, struct pt_src b, int m, int 
                      int64_t ldc);
 
 /* The same, but where A and B are bf16 and the processor has AVX-512 BF16 two rows at a time,
- * first the second one's product and then the first one's. Any part of C has the same bits, but
- * consecutive calls only where all of them but the last have an even number of rows. */
+ * first the second one's product and then the first one's; with AMX 32 rows at a time, as
+ * tiles.h says. Any part of C has the same bits, but consecutive calls only where all of them
+ * but the last have a multiple of PT_OUTER_ROWS rows. */
+enum { PT_OUTER_ROWS = 32 };
 void PT_FN(pt_outer_pairs)(int64_t rows, struct pt_src a, struct pt_src b, int m, int n,
                            float *c, int64_t ldc);
+
+#if defined(PT_AMX)
+/* The same with A's transpose at hand, both bf16, and a row of zeros where B's list says -1:
+ * for a convolution, which has one A for all its offsets. to, at: [m up to a multiple of 16,
+ * rows up to a multiple of 32], ld numbers from row to row. */
+void PT_FN(pt_transposed)(int64_t rows, struct pt_src a, int m, uint16_t *to, int64_t ld);
+void PT_FN(pt_outer_transposed)(int64_t rows, const uint16_t *at, int64_t ld, struct pt_src b,
+                                int m, int n, float *c, int64_t ldc);
+#endif
 
 /* sum[j] += the sum of column j of A [rows, m], likewise one chain of additions. */
 void PT_FN(pt_column_sums)(int64_t rows, struct pt_src a, int m, float *sum);

@@ -230,12 +230,20 @@ static void some_columns_pairs(int64_t first, int64_t rows, const struct pt_src 
   }
 }
 
+#if defined(PT_AMX)
+#include "outer_amx.h"
+#endif
+
 void PT_FN(pt_outer_pairs)(int64_t rows, struct pt_src a, struct pt_src b, int m, int n,
                            float *c, int64_t ldc) {
   if (a.type != PT_BF16 || b.type != PT_BF16) {
     PT_FN(pt_outer)(rows, a, b, m, n, c, ldc);
     return;
   }
+#if defined(PT_AMX)
+  amx_outer(rows, &a, &b, m, n, c, ldc);
+  return;
+#endif
   for (int64_t first = 0; first < rows; first += 2 * RUN) {
     const int64_t run = rows - first < 2 * RUN ? rows - first : 2 * RUN;
     for (int i = 0; i < m; i += BLOCK_M)

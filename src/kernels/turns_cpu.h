@@ -89,7 +89,12 @@ PT_INLINE void pt_turn_outer(const struct pt_turn *t, int64_t rows, struct pt_sr
   pt_turn_outer_(t, PT_FN(pt_outer), rows, a, b, m, n, c, ldc);
 }
 
-/* The same with pt_outer_pairs, for ops whose tiles have an even number of rows. */
+/* Rows of a tile that pt_turn_outer_pairs may be used for: at least so many. */
+PT_INLINE int64_t pt_turn_rows(int64_t rows) {
+  return (rows + PT_OUTER_ROWS - 1) / PT_OUTER_ROWS * PT_OUTER_ROWS;
+}
+
+/* The same with pt_outer_pairs, for ops whose tiles are of pt_turn_rows. */
 PT_INLINE void pt_turn_outer_pairs(const struct pt_turn *t, int64_t rows, struct pt_src a,
                                    struct pt_src b, int m, int n, float *c, int64_t ldc) {
   pt_turn_outer_(t, PT_FN(pt_outer_pairs), rows, a, b, m, n, c, ldc);

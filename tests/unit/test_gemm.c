@@ -12,7 +12,6 @@
 
 #include <cmocka.h>
 
-#include "cpu.h"
 #include "feature.h"
 #include "rows_cpu.h"
 
@@ -21,37 +20,28 @@
                    enum pt_gemm_init, const float *);                            \
   void pt_gemm_part_##v(int64_t, struct pt_src, const struct pt_mat *, int, int, \
                         struct pt_dst, enum pt_gemm_init, const float *);
-DECLARE(generic)
-#if defined(__x86_64__)
-DECLARE(avx2)
-DECLARE(avx512)
-DECLARE(avx512bf16)
-#endif
+PT_ISAS(DECLARE)
 
 typedef void gemm_fn(int64_t, struct pt_src, const struct pt_mat *, struct pt_dst,
                      enum pt_gemm_init, const float *);
 typedef void part_fn(int64_t, struct pt_src, const struct pt_mat *, int, int, struct pt_dst,
                      enum pt_gemm_init, const float *);
 
-struct version {
+static const struct version {
   const char *name;
   gemm_fn *gemm;
   part_fn *part;
-  bool fused; /* one rounding per multiply-add */
-};
+} versions[] = {
+#define VERSION(v) {#v, pt_gemm_##v, pt_gemm_part_##v},
+    PT_ISAS(VERSION)};
 
-static const struct version versions[] = {
-    {"generic", pt_gemm_generic, pt_gemm_part_generic, false},
-#if defined(__x86_64__)
-    {"avx2", pt_gemm_avx2, pt_gemm_part_avx2, true},
-    {"avx512", pt_gemm_avx512, pt_gemm_part_avx512, true},
-    {"avx512bf16", pt_gemm_avx512bf16, pt_gemm_part_avx512bf16, true},
-#endif
-};
+/* How a number of C is summed. */
+enum chain { ROUNDED, FUSED, PAIRS, STEPS };
 
-static int version_count(void) {
-  struct pt_cpu cpu = pt_cpu_detect();
-  return 1 + cpu.avx2 + cpu.avx512 + cpu.bf16;
+static enum chain chain_of(const struct version *v, enum pt_dtype b) {
+  if (strcmp(v->name, "generic") == 0) return ROUNDED;
+  if (b == PT_F32) return FUSED;
+  return strcmp(v->name, "amx") == 0 ? STEPS : PAIRS;
 }
 
 static uint64_t seed;
@@ -76,14 +66,27 @@ struct types {
 static const struct types all_types[] = {
     {PT_F32, PT_F32}, {PT_BF16, PT_F32}, {PT_BF16, PT_BF16}};
 
-/* The chain of one number of C. Pairs of bf16 are added odd row first, then even row, each
- * product exact and each sum rounded: what VDPBF16PS is defined to do. */
+/* Pairs of bf16 are added odd row first, then even row, each product exact and each sum
+ * rounded: what VDPBF16PS is defined to do. TDPBF16PS takes 16 pairs, the odd rows' products in
+ * one chain, the even rows' in another, and adds the sum of both. */
 static float one_output(const float *a, const struct pt_mat *b, int j, float start,
-                        bool fused) {
+                        enum chain chain) {
+  float odd = 0.0f, even = 0.0f;
   for (int k = 0; k < b->k; k++) {
-    int i = b->type != PT_BF16 ? k : k % 2 ? k - 1 : k + 1 < b->k ? k + 1 : k;
-    volatile float product = a[i] * pt_mat_at(b, i, j);
-    start = fused ? fmaf(a[i], pt_mat_at(b, i, j), start) : start + product;
+    const float x = pt_mat_at(b, k, j);
+    int i = k % 2 ? k - 1 : k + 1 < b->k ? k + 1 : k;
+    volatile float product = a[k] * x;
+    if (chain == ROUNDED) start += product;
+    if (chain == FUSED) start = fmaf(a[k], x, start);
+    if (chain == PAIRS) start = fmaf(a[i], pt_mat_at(b, i, j), start);
+    if (chain != STEPS) continue;
+    if (k % 2)
+      odd = fmaf(a[k], x, odd);
+    else
+      even = fmaf(a[k], x, even);
+    if (k % 32 < 31 && k + 1 < b->k) continue;
+    start += even + odd;
+    even = odd = 0.0f;
   }
   return start;
 }
@@ -107,10 +110,10 @@ struct shape {
   bool lists;
 };
 
-/* In one call, or in two parts; those of pairs are cut between pairs. */
+/* In one call, or in two parts; those of pairs are cut between pairs, or between steps. */
 static void multiply(const struct version *v, const struct shape *s, struct pt_src a,
                      const struct pt_mat *b, struct pt_dst c, const float *bias) {
-  const int cut = b->type == PT_BF16 ? s->k / 6 * 2 : s->k / 3;
+  const int unit[] = {1, 1, 2, 32}, u = unit[chain_of(v, b->type)], cut = s->k / 3 / u * u;
   if (s->k <= 4 || s->m % 2 == 0) {
     v->gemm(s->m, a, b, c, s->init, bias);
     return;
@@ -141,7 +144,7 @@ static void check(const struct version *v, struct types t, struct shape s) {
     float *rb = before + (s.lists ? ci[i] : i) * ldc;
     for (int j = 0; j < n; j++) {
       float start = s.init == PT_GEMM_ZERO ? 0.0f : s.init == PT_GEMM_BIAS ? bias[j] : rb[j];
-      rb[j] = one_output(ra, &b, j, start, v->fused);
+      rb[j] = one_output(ra, &b, j, start, chain_of(v, t.b));
     }
   }
   if (memcmp(before, c, bytes))
@@ -153,10 +156,14 @@ static void check(const struct version *v, struct types t, struct shape s) {
   free(ci);
 }
 
+static bool takes_pairs(const struct version *v) {
+  return strcmp(v->name, "avx512bf16") == 0 || strcmp(v->name, "amx") == 0;
+}
+
 static void check_types(struct shape s) {
-  for (int v = 0; v < version_count(); v++)
+  for (int v = 0; v < pt_isa_count(); v++)
     for (int t = 0; t < 3; t++)
-      if (all_types[t].b == PT_F32 || strcmp(versions[v].name, "avx512bf16") == 0)
+      if (all_types[t].b == PT_F32 || takes_pairs(&versions[v]))
         check(&versions[v], all_types[t], s);
 }
 
@@ -178,11 +185,8 @@ static void test_long_k(void **state) {
 
 /* A part that begins within a pair of rows of B (the head's sources of odd width) rounds in
  * another order: the same but for that. */
-static void test_half_pairs(void **state) {
-  (void)state;
-  if (strcmp(versions[version_count() - 1].name, "avx512bf16")) skip();
-  enum { M = 9, K = 20, N = 18 };
-  const struct version *v = &versions[version_count() - 1];
+static void half_pairs(const struct version *v) {
+  enum { M = 9, K = 50, N = 18 };
   float *af, *w = some(K * N), *c = some(M * N);
   void *a = some_as(PT_BF16, M * K, &af), *packed = some(pt_mat_size(K, N, PT_BF16) / 4);
   pt_mat_pack(packed, PT_BF16, w, K, N, N, 1);
@@ -200,6 +204,12 @@ static void test_half_pairs(void **state) {
       }
   }
   free(af), free(w), free(c), free(a), free(packed);
+}
+
+static void test_half_pairs(void **state) {
+  (void)state;
+  for (int v = 0; v < pt_isa_count(); v++)
+    if (takes_pairs(&versions[v])) half_pairs(&versions[v]);
 }
 
 /* The generic 2^x, over the whole range of its argument. (Those of the other instruction sets

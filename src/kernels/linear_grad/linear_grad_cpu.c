@@ -16,9 +16,6 @@ static int64_t wished_rows(const struct pt_linear_grad *a) {
   return rows < MIN_ROWS ? MIN_ROWS : rows > MAX_ROWS ? MAX_ROWS : rows;
 }
 
-/* Even, so that pt_outer_pairs takes the same pairs whatever the tile. */
-static int64_t even(int64_t rows) { return (rows + 1) / 2 * 2; }
-
 static bool rounds(const struct pt_linear_grad *a) {
   return a->wt.type == PT_BF16 && a->gtype != PT_BF16;
 }
@@ -28,7 +25,7 @@ static int64_t sum_ld(const struct pt_linear_grad *a) {
 }
 
 int64_t PT_FN(pt_linear_grad_scratch)(const struct pt_linear_grad *a, int tile) {
-  const int64_t rows = pt_rows_at_most(a->n, even(tile > 0 ? tile : wished_rows(a)));
+  const int64_t rows = pt_rows_at_most(a->n, pt_turn_rows(tile > 0 ? tile : wished_rows(a)));
   const int64_t g = rounds(a) ? pt_row_ld(a->c) : 0;
   return rows * (g + sum_ld(a)) * (int64_t)sizeof(float);
 }
@@ -71,5 +68,5 @@ static void add(const void *op, const struct pt_turn *t) {
 }
 
 void PT_FN(pt_linear_grad)(const struct pt_linear_grad *a, const struct pt_exec *x) {
-  pt_turns(x, a->n, even(pt_tile_rows(a->n, wished_rows(a), x)), work, add, a);
+  pt_turns(x, a->n, pt_turn_rows(pt_tile_rows(a->n, wished_rows(a), x)), work, add, a);
 }

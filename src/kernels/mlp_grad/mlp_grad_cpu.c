@@ -36,11 +36,9 @@ static int64_t wished_rows(const struct pt_mlp *f) {
   return rows < MIN_ROWS ? MIN_ROWS : rows > MAX_ROWS ? MAX_ROWS : rows;
 }
 
-/* Even, so that pt_outer_pairs takes the same pairs whatever the tile. */
-static int64_t even(int64_t rows) { return (rows + 1) / 2 * 2; }
-
 int64_t PT_FN(pt_mlp_grad_scratch)(const struct pt_mlp_grad *a, int tile) {
-  const int64_t rows = pt_rows_at_most(a->f.n, even(tile > 0 ? tile : wished_rows(&a->f)));
+  const int64_t rows =
+      pt_rows_at_most(a->f.n, pt_turn_rows(tile > 0 ? tile : wished_rows(&a->f)));
   return (rows * row_floats(&a->f) + pt_row_ld(a->f.c)) * (int64_t)sizeof(float) +
          pt_floats(rows);
 }
@@ -225,5 +223,5 @@ static void add(const void *op, const struct pt_turn *turn) {
 }
 
 void PT_FN(pt_mlp_grad)(const struct pt_mlp_grad *a, const struct pt_exec *x) {
-  pt_turns(x, a->f.n, even(pt_tile_rows(a->f.n, wished_rows(&a->f), x)), work, add, a);
+  pt_turns(x, a->f.n, pt_turn_rows(pt_tile_rows(a->f.n, wished_rows(&a->f), x)), work, add, a);
 }

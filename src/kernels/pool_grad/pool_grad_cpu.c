@@ -26,7 +26,7 @@ static int64_t sum_ld(const struct pt_pool_grad *a) {
 }
 
 int64_t PT_FN(pt_pool_grad_scratch)(const struct pt_pool_grad *a, int tile) {
-  const int64_t rows = pt_rows_at_most(a->n, tile > 0 ? tile : TILE_ROWS);
+  const int64_t rows = pt_rows_at_most(a->n, pt_turn_rows(tile > 0 ? tile : TILE_ROWS));
   const int64_t floats = (3 + FEW + rows) * pt_row_ld(a->c) + rows * sum_ld(a);
   return floats * (int64_t)sizeof(float);
 }
@@ -158,11 +158,11 @@ static void add(const void *op, const struct pt_turn *t) {
     const int64_t rows = pt_turn_count(t, i), first = pt_turn_first(t, i);
     const struct room k = room(a, rows, pt_turn_scratch(t, i));
     const struct pt_src x = pt_src(pt_at(a->x, a->type, first * a->in), a->type, a->in);
-    pt_turn_outer(t, rows, tile_dy(a, &k), x, a->c, a->in, a->dw, a->in);
+    pt_turn_outer_pairs(t, rows, tile_dy(a, &k), x, a->c, a->in, a->dw, a->in);
     pt_turn_sums(t, rows, tile_dy(a, &k), a->c, a->db);
   }
 }
 
 void PT_FN(pt_pool_grad)(const struct pt_pool_grad *a, const struct pt_exec *x) {
-  pt_turns(x, a->n, pt_tile_rows(a->n, TILE_ROWS, x), work, add, a);
+  pt_turns(x, a->n, pt_turn_rows(pt_tile_rows(a->n, TILE_ROWS, x)), work, add, a);
 }
