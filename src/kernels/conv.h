@@ -1,11 +1,11 @@
 /* conv.h - the submanifold convolution of a run of blocks, which embed and cpe share, and the
- * lists of neighbours it is made of.
+ * neighbours it is made of.
  *
  *   y[r] = bias + sum over kernel offsets and present neighbours j: x[j] W_offset
  *
- * Rows come in tiles of at most `cap`. For a tile, the neighbours of all its voxels are
- * listed by kernel offset; then each offset is one product (gemm.h) that gathers rows of x
- * and accumulates into rows of y. Order of the sum: the bias, the voxel itself, then the
+ * Rows come in tiles of at most `cap`. For a tile, the neighbours of all its voxels are looked
+ * up by kernel offset; then each offset is one product (gemm.h) that gathers rows of x and
+ * accumulates into rows of y. Order of the sum: the bias, the voxel itself, then the
  * other offsets from first to last, whatever the tile. */
 #ifndef PT_CONV_H
 #define PT_CONV_H
@@ -31,13 +31,15 @@ struct pt_conv {
   bool mirror;        /* W_offset is that of the opposite offset: the last for the first */
 };
 
-/* The pairs of neighbours of a tile: at offset k, number i of count[k] says that row
- * out[k * stride + i] of the tile has the neighbour in[k * stride + i], a row of the stage.
- * Rows of the tile ascend; at the middle offset all of them are there, with themselves. */
-struct pt_conv_lists {
-  int32_t *in, *out; /* [size^3, stride] */
-  int64_t stride;    /* past cap, and no multiple of a page's lines */
-  int count[PT_CONV_OFFSETS];
+/* The neighbours of a tile's rows first, first + 1, ... : at offset k, near[k * stride + i] is
+ * the row of the stage that is neighbour of row first + i, or -1. At the middle offset that is
+ * the row itself. */
+struct pt_conv_tile {
+  int32_t *near;  /* [size^3, stride] */
+  int64_t stride; /* past cap, and no multiple of a page's lines */
+  int rows;
+  int count[PT_CONV_OFFSETS]; /* of neighbours that are there */
+  int32_t *in, *out;          /* [stride] of the last offset that pt_conv_pairs was asked for */
   int32_t *table;             /* [side^3] row of each voxel around a block */
   int32_t cell[PT_CONV_ROWS]; /* first cell of the kernel around each row of a block */
 };
@@ -45,14 +47,21 @@ struct pt_conv_lists {
 /* Bytes of scratch: size and cap are read. */
 int64_t PT_FN(pt_conv_scratch)(const struct pt_conv *v);
 
-/* Lists the neighbours of rows first .. first + rows - 1, at most cap. The lists lie at the
- * front of the scratch, where another thread finds them too. */
-struct pt_conv_lists *PT_FN(pt_conv_list)(const struct pt_conv *v, int64_t first, int rows,
-                                          char *scratch);
+/* A tile without rows, at the front of the scratch, where another thread finds it too. */
+struct pt_conv_tile *PT_FN(pt_conv_empty)(const struct pt_conv *v, char *scratch);
 
-/* y = the convolution of the rows that were listed; ld floats from row to row. */
-void PT_FN(pt_conv_tile)(const struct pt_conv *v, const struct pt_conv_lists *l, int64_t first,
-                         int rows, float *y, int64_t ld);
+/* The same with the neighbours of rows first .. first + rows - 1, at most cap. */
+struct pt_conv_tile *PT_FN(pt_conv_look)(const struct pt_conv *v, int64_t first, int rows,
+                                         char *scratch);
+
+/* The pairs at offset k: number i says that row out[i] of the tile has the neighbour in[i], a
+ * row of the stage. Rows of the tile ascend. Returns how many there are. in and out: [stride].
+ */
+int PT_FN(pt_conv_pairs)(const struct pt_conv_tile *t, int k, int32_t *in, int32_t *out);
+
+/* y = the convolution of the tile, whose first row is `first`; ld floats from row to row. */
+void PT_FN(pt_conv_rows)(const struct pt_conv *v, const struct pt_conv_tile *t, int64_t first,
+                         float *y, int64_t ld);
 
 /* What happens with a tile: where y goes ([rows, ld] for rows first ..), and what follows
  * once it is there. op and scratch are passed on. */

@@ -1,11 +1,15 @@
 /* conv_grad_cpu.c - conv_grad.h by turns of tiles (turns_cpu.h).
  *
- * A thread lists the neighbours of its tile once (conv.h) and uses the lists twice. dx of the
- * tile is the convolution of g by the opposite offsets' matrices. dw at an offset is the
- * product of the listed rows of g and x (outer.h), after the barrier: the threads share the
- * offsets and, within an offset, groups of rows of dw, by the number of pairs, and each adds
- * the tiles of the turn in order. So that a row of dw is long, the stem's few input channels
- * take the place of the output's, and dw is transposed on the way. */
+ * A thread looks up the neighbours of its tile once (conv.h), and they are used twice. dx of
+ * the tile is the convolution of g by the opposite offsets' matrices. dw at an offset is the
+ * product of the rows of g and x that are neighbours (outer.h), after the barrier: the threads
+ * share the offsets and, within an offset, groups of rows of dw, by the number of pairs, and
+ * each adds the tiles of the turn in order. So that a row of dw is long, the stem's few input
+ * channels take the place of the output's, and dw is transposed on the way.
+ *
+ * With AMX and features in bf16 all rows of the tile take part at every offset, with zeros for
+ * neighbours that are not there: tiles.h sums 32 rows at a time, and which those are must not
+ * depend on the tile. And g is transposed once for all offsets. */
 #include "conv_grad.h"
 
 #include "conv.h"
@@ -25,16 +29,31 @@ void PT_FN(pt_conv_grad)(const struct pt_conv_grad *a, const struct pt_exec *x);
 
 /* dx as a convolution. */
 static struct pt_conv conv_of(const struct pt_conv_grad *a, int tile) {
-  const int cap = (int)pt_rows_at_most(a->n, tile > 0 ? tile : TILE_ROWS);
+  const int cap = (int)pt_rows_at_most(a->n, pt_turn_rows(tile > 0 ? tile : TILE_ROWS));
   return (struct pt_conv){a->vox, a->size, a->c, a->in, a->g, a->type, a->wt, NULL, cap, true};
 }
 
-/* A thread's scratch: the lists, then dx of a tile while it is worked out, and after that what
- * is transposed of dw. */
+/* Whether dw is summed 32 rows at a time. */
+static bool in_tiles(const struct pt_conv_grad *a) {
+#if defined(PT_AMX)
+  return a->type == PT_BF16 && a->xtype == PT_BF16;
+#else
+  (void)a;
+  return false;
+#endif
+}
+
+/* Numbers from row to row of g's transpose: no multiple of a page's lines. */
+static int64_t transpose_ld(int cap) { return pt_turn_rows(cap) + PT_OUTER_ROWS; }
+
+/* A thread's scratch: the neighbours, then dx of a tile while it is worked out, and after that
+ * g's transpose, or what is transposed of dw. */
 static int64_t rest_bytes(const struct pt_conv_grad *a, int cap) {
   const int64_t dx = pt_floats(cap * pt_row_ld(a->in));
   const int64_t few = a->in < FEW ? pt_floats((int64_t)a->in * pt_row_ld(a->c)) : 0;
-  return dx > few ? dx : few;
+  const int64_t turned = in_tiles(a) ? pt_row_ld(a->c) * transpose_ld(cap) * 2 : 0;
+  const int64_t more = dx > few ? dx : few;
+  return more > turned ? more : turned;
 }
 
 int64_t PT_FN(pt_conv_grad_scratch)(const struct pt_conv_grad *a, int tile) {
@@ -45,36 +64,64 @@ int64_t PT_FN(pt_conv_grad_scratch)(const struct pt_conv_grad *a, int tile) {
 struct work {
   const struct pt_conv_grad *a;
   struct pt_conv v;
-  int64_t lists; /* bytes of them */
+  int64_t near; /* bytes of the neighbours */
 };
 
 static void one_tile(const void *op, int64_t first, int64_t rows, char *scratch) {
   const struct work *w = op;
   const struct pt_conv_grad *a = w->a;
   const int64_t ld = pt_row_ld(a->in);
-  float *y = (float *)(void *)(scratch + w->lists);
-  const struct pt_conv_lists *l = PT_FN(pt_conv_list)(&w->v, first, (int)rows, scratch);
-  if (!a->dx) return;
-  PT_FN(pt_conv_tile)(&w->v, l, first, (int)rows, y, ld);
-  for (int64_t r = 0; r < rows; r++)
-    pt_add_to_row(pt_at_mut(a->dx, a->type, (first + r) * a->in), a->type, y + r * ld, a->in);
+  float *y = (float *)(void *)(scratch + w->near);
+  const struct pt_conv_tile *t = PT_FN(pt_conv_look)(&w->v, first, (int)rows, scratch);
+  if (a->dx) {
+    PT_FN(pt_conv_rows)(&w->v, t, first, y, ld);
+    for (int64_t r = 0; r < rows; r++)
+      pt_add_to_row(pt_at_mut(a->dx, a->type, (first + r) * a->in), a->type, y + r * ld, a->in);
+  }
+#if defined(PT_AMX)
+  if (in_tiles(a)) PT_FN(pt_transposed)
+  (rows, pt_src(pt_at(a->g, a->type, first * a->c), a->type, a->c), a->c, (uint16_t *)(void *)y,
+   transpose_ld(w->v.cap));
+#endif
 }
 
-static const struct pt_conv_lists *lists_of(const struct pt_turn *t, int tile) {
-  return (const struct pt_conv_lists *)(const void *)pt_turn_scratch(t, tile);
+static const struct pt_conv_tile *tile_of(const struct pt_turn *t, int i) {
+  return (const struct pt_conv_tile *)(const void *)pt_turn_scratch(t, i);
+}
+
+/* The pairs of tile i at offset k, rows of g and x: their number. They lie in the calling
+ * thread's own tile. */
+static int pairs_of(const struct pt_conv_grad *a, const struct pt_turn *t, int i, int k,
+                    struct pt_src *g, struct pt_src *x) {
+  const struct pt_conv_tile *own = tile_of(t, t->part);
+  const int n = PT_FN(pt_conv_pairs)(tile_of(t, i), k, own->in, own->out);
+  *g = (struct pt_src){pt_at(a->g, a->type, pt_turn_first(t, i) * a->c), a->c, own->out,
+                       a->type};
+  *x = (struct pt_src){a->x, a->in, own->in, a->xtype};
+  return n;
 }
 
 /* Rows begin .. end - 1 of dw at offset k += the pairs of the turn. */
-static void add_rows(const struct pt_conv_grad *a, const struct pt_turn *t, int k, int begin,
-                     int end) {
+static void add_rows(const struct work *w, const struct pt_turn *t, int k, int begin, int end) {
+  const struct pt_conv_grad *a = w->a;
   const int64_t ld = (int64_t)a->size * a->size * a->size * a->in;
+  float *dw = a->dw + begin * ld + (int64_t)k * a->in;
   for (int i = 0; i < t->tiles; i++) {
-    const struct pt_conv_lists *l = lists_of(t, i);
-    const void *g = pt_at(a->g, a->type, pt_turn_first(t, i) * a->c + begin);
-    const struct pt_src from = {g, a->c, l->out + k * l->stride, a->type};
-    const struct pt_src to = {a->x, a->in, l->in + k * l->stride, a->xtype};
-    PT_FN(pt_outer)
-    (l->count[k], from, to, end - begin, a->in, a->dw + begin * ld + (int64_t)k * a->in, ld);
+    struct pt_src g, x;
+#if defined(PT_AMX)
+    const struct pt_conv_tile *tile = tile_of(t, i);
+    if (in_tiles(a)) {
+      const int64_t turned = transpose_ld(w->v.cap);
+      const uint16_t *gt = (const uint16_t *)(const void *)(pt_turn_scratch(t, i) + w->near);
+      x = (struct pt_src){a->x, a->in, tile->near + k * tile->stride, a->xtype};
+      PT_FN(pt_outer_transposed)
+      (tile->rows, gt + begin * turned, turned, x, end - begin, a->in, dw, ld);
+      continue;
+    }
+#endif
+    const int n = pairs_of(a, t, i, k, &g, &x);
+    g.base = pt_at(g.base, g.type, begin);
+    PT_FN(pt_outer)(n, g, x, end - begin, a->in, dw, ld);
   }
 }
 
@@ -86,11 +133,9 @@ static void add_transposed(const struct pt_conv_grad *a, const struct pt_turn *t
   for (int o = 0; o < a->c; o++)
     for (int i = 0; i < a->in; i++) buf[i * ldt + o] = dw[o * ld + i];
   for (int i = 0; i < t->tiles; i++) {
-    const struct pt_conv_lists *l = lists_of(t, i);
-    const void *g = pt_at(a->g, a->type, pt_turn_first(t, i) * a->c);
-    const struct pt_src from = {g, a->c, l->out + k * l->stride, a->type};
-    const struct pt_src to = {a->x, a->in, l->in + k * l->stride, a->xtype};
-    PT_FN(pt_outer)(l->count[k], to, from, a->in, a->c, buf, ldt);
+    struct pt_src g, x;
+    const int n = pairs_of(a, t, i, k, &g, &x);
+    PT_FN(pt_outer)(n, x, g, a->in, a->c, buf, ldt);
   }
   for (int o = 0; o < a->c; o++)
     for (int i = 0; i < a->in; i++) dw[o * ld + i] = buf[i * ldt + o];
@@ -98,7 +143,7 @@ static void add_transposed(const struct pt_conv_grad *a, const struct pt_turn *t
 
 static int64_t pairs_at(const struct pt_turn *t, int k) {
   int64_t pairs = 0;
-  for (int i = 0; i < t->tiles; i++) pairs += lists_of(t, i)->count[k];
+  for (int i = 0; i < t->tiles; i++) pairs += tile_of(t, i)->count[k];
   return pairs;
 }
 
@@ -110,11 +155,11 @@ static int units_before(int64_t place, int64_t from, int64_t size, int units) {
 }
 
 /* The calling thread's part of offset k: rows begin .. end - 1 of dw. */
-static void one_offset(const struct pt_conv_grad *a, const struct pt_turn *t, int k, int begin,
+static void one_offset(const struct work *w, const struct pt_turn *t, int k, int begin,
                        int end) {
-  int some = SHARE_NUMBERS / a->in / UNIT * UNIT;
+  int some = SHARE_NUMBERS / w->a->in / UNIT * UNIT;
   if (some < UNIT) some = UNIT;
-  for (int o = begin; o < end; o += some) add_rows(a, t, k, o, end - o < some ? end : o + some);
+  for (int o = begin; o < end; o += some) add_rows(w, t, k, o, end - o < some ? end : o + some);
 }
 
 /* The threads take equal parts of the line of all units, each as long as it has pairs. */
@@ -122,9 +167,10 @@ static void add(const void *op, const struct pt_turn *t) {
   const struct work *w = op;
   const struct pt_conv_grad *a = w->a;
   const int offsets = a->size * a->size * a->size;
-  const bool few = a->in < FEW;
+  const bool few = a->in < FEW && !in_tiles(a);
   const int units = few ? 1 : (a->c + UNIT - 1) / UNIT;
   int64_t total = 0, from = 0;
+  if (t->part >= t->tiles) PT_FN(pt_conv_empty)(&w->v, pt_turn_scratch(t, t->part));
   for (int k = 0; k < offsets; k++) total += pairs_at(t, k) * units;
   const int64_t low = total * t->part / t->parts, high = total * (t->part + 1) / t->parts;
   for (int k = 0; k < offsets && from < high; k++) {
@@ -133,9 +179,9 @@ static void add(const void *op, const struct pt_turn *t) {
     const int b = units_before(low, from, pairs, units) * UNIT;
     const int e = units_before(high, from, pairs, units) * UNIT;
     if (few && b < e)
-      add_transposed(a, t, k, (float *)(void *)(pt_turn_scratch(t, t->part) + w->lists));
+      add_transposed(a, t, k, (float *)(void *)(pt_turn_scratch(t, t->part) + w->near));
     else if (b < e)
-      one_offset(a, t, k, b, e < a->c ? e : a->c);
+      one_offset(w, t, k, b, e < a->c ? e : a->c);
     from += pairs * units;
   }
   if (a->dbias)
@@ -145,6 +191,6 @@ static void add(const void *op, const struct pt_turn *t) {
 
 void PT_FN(pt_conv_grad)(const struct pt_conv_grad *a, const struct pt_exec *x) {
   struct work w = {a, conv_of(a, x->tile), 0};
-  w.lists = PT_FN(pt_conv_scratch)(&w.v);
-  pt_turns(x, a->n, pt_tile_rows(a->n, w.v.cap, x), one_tile, add, &w);
+  w.near = PT_FN(pt_conv_scratch)(&w.v);
+  pt_turns(x, a->n, pt_turn_rows(pt_tile_rows(a->n, w.v.cap, x)), one_tile, add, &w);
 }

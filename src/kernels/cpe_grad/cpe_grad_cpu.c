@@ -16,7 +16,8 @@ void PT_FN(pt_cpe_grad)(const struct pt_cpe_grad *a, const struct pt_exec *x);
 static int wished_rows(const struct pt_cpe_grad *a) { return a->c <= 256 ? 384 : 512; }
 
 static struct pt_conv conv_of(const struct pt_cpe_grad *a, int tile) {
-  const int cap = (int)pt_rows_at_most(a->n, tile > 0 ? tile : wished_rows(a));
+  const int64_t rows = pt_turn_rows(tile > 0 ? tile : wished_rows(a));
+  const int cap = (int)pt_rows_at_most(a->n, rows);
   return (struct pt_conv){a->vox,  3,         a->c,         a->c, a->in,
                           a->type, a->conv_w, a->conv_bias, cap,  false};
 }
@@ -32,7 +33,7 @@ int64_t PT_FN(pt_cpe_grad_scratch)(const struct pt_cpe_grad *a, int tile) {
 struct work {
   const struct pt_cpe_grad *a;
   struct pt_conv v;
-  int64_t lists; /* bytes of them */
+  int64_t near; /* bytes of the neighbours */
 };
 
 struct tile {
@@ -40,7 +41,7 @@ struct tile {
 };
 
 static struct tile tile_of(const struct work *w, char *scratch) {
-  float *at = (float *)(void *)(scratch + w->lists);
+  float *at = (float *)(void *)(scratch + w->near);
   const int64_t one = w->v.cap * pt_row_ld(w->a->c);
   return (struct tile){at, at + one, at + 2 * one, at + 3 * one};
 }
@@ -70,8 +71,8 @@ static void one_tile(const void *op, int64_t first, int64_t rows, char *scratch)
   const struct pt_cpe_grad *a = w->a;
   const struct tile t = tile_of(w, scratch);
   const int64_t ld = pt_row_ld(a->c);
-  const struct pt_conv_lists *l = PT_FN(pt_conv_list)(&w->v, first, (int)rows, scratch);
-  PT_FN(pt_conv_tile)(&w->v, l, first, (int)rows, t.y, ld);
+  const struct pt_conv_tile *near = PT_FN(pt_conv_look)(&w->v, first, (int)rows, scratch);
+  PT_FN(pt_conv_rows)(&w->v, near, first, t.y, ld);
   round_rows(a, rows, t.y);
   PT_FN(pt_gemm)(rows, operand(a, t.y), &a->w, pt_dst(t.hat, ld), PT_GEMM_BIAS, a->bias);
   for (int64_t r = 0; r < rows; r++) one_row(a, first + r, t.hat + r * ld, t.dz + r * ld);
@@ -92,7 +93,7 @@ static void add(const void *op, const struct pt_turn *t) {
     const struct tile s = tile_of(w, pt_turn_scratch(t, i));
     const int64_t rows = pt_turn_count(t, i), first = pt_turn_first(t, i);
     const struct pt_src g = pt_src(pt_at(a->g, a->type, first * a->c), a->type, a->c);
-    pt_turn_outer(t, rows, operand(a, s.dz), operand(a, s.y), a->c, a->c, a->dw, a->c);
+    pt_turn_outer_pairs(t, rows, operand(a, s.dz), operand(a, s.y), a->c, a->c, a->dw, a->c);
     pt_turn_sums(t, rows, operand(a, s.dz), a->c, a->dbias);
     pt_turn_dots(t, rows, g, pt_src(s.hat, PT_F32, ld), a->c, a->dgamma);
     pt_turn_sums(t, rows, g, a->c, a->dbeta);
@@ -101,6 +102,6 @@ static void add(const void *op, const struct pt_turn *t) {
 
 void PT_FN(pt_cpe_grad)(const struct pt_cpe_grad *a, const struct pt_exec *x) {
   struct work w = {a, conv_of(a, x->tile), 0};
-  w.lists = PT_FN(pt_conv_scratch)(&w.v);
-  pt_turns(x, a->n, pt_tile_rows(a->n, w.v.cap, x), one_tile, add, &w);
+  w.near = PT_FN(pt_conv_scratch)(&w.v);
+  pt_turns(x, a->n, pt_turn_rows(pt_tile_rows(a->n, w.v.cap, x)), one_tile, add, &w);
 }
