@@ -121,14 +121,14 @@ static __attribute__((noinline)) void take_queries_16(const struct block *b, flo
   pt_v r[16], factor = pt_vset1(b->factor);
   PT_UNROLL for (int i = 0; i < 16; i++) r[i] =
       pt_vmul(factor, pt_vload(b->q + (i < b->queries ? i : b->queries - 1) * 16));
-  transpose(r, 16);
+  pt_transpose(r, 16);
   PT_UNROLL for (int e = 0; e < 16; e++) pt_vstore(qt + e * 16, r[e]);
 }
 
 static __attribute__((noinline)) void give_outputs_16(const struct block *b, const float *ot) {
   pt_v r[16];
   PT_UNROLL for (int e = 0; e < 16; e++) r[e] = pt_vload(ot + e * 16);
-  transpose(r, 16);
+  pt_transpose(r, 16);
   PT_UNROLL for (int i = 0; i < 16; i++) {
     if (i < b->queries) pt_vstore(b->out + i * b->out_ld, r[i]);
   }

@@ -10,13 +10,17 @@
  *
  * Features may be bf16; what the products read (rows, normalised, and the heads' outputs) is
  * stored in the type of the weights. With AVX-512 BF16 and weights in bf16 q, k, v and the
- * softmax's weights are bf16 as well where attention_dot.h can (heads of 16 channels, no
- * relative positions); all other arithmetic is single precision.
+ * softmax's weights are bf16 as well where attention_dot.h, or attention_tiles.h with AMX, can
+ * (heads of 16 channels, no relative positions); all other arithmetic is single precision.
  *
  * A lane's chain of operations depends on its query and the patch only (blocks of keys are
  * counted from the patch's first), so tile and threads change no bit. */
 #include "attention_block.h"
+#if defined(PT_AMX)
+#include "attention_tiles.h"
+#else
 #include "attention_dot.h"
+#endif
 #include "gemm.h"
 #include "patch.h"
 #include "rows_cpu.h"
@@ -30,7 +34,7 @@ struct sizes {
   int64_t len;      /* of the longest patch */
   int64_t padded;   /* the same in whole blocks of keys */
   int d, group;     /* channels of a head, heads of a group */
-  bool dot;         /* q, k, v are bf16 for attention_dot.h, every head's arrays its own */
+  bool narrow;      /* q, k, v are bf16, every head's arrays its own */
   bool together;    /* q, k, v are columns of one buffer */
   int64_t ld, head; /* numbers from row to row and from head to head of q, k, v */
   int64_t part;     /* numbers of q (and of k and of v); 3c, where they are together */
@@ -39,24 +43,23 @@ struct sizes {
 
 static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-/* Whether attention_dot.h could be for these sizes. */
-static bool may_dot(const struct pt_attention *a) {
+/* Whether q, k and v could be bf16 for these sizes. */
+static bool may_narrow(const struct pt_attention *a) {
 #if defined(__AVX512BF16__)
-  return a->type == PT_BF16 && a->c == a->heads * DOT_D;
+  return a->type == PT_BF16 && a->c == a->heads * NARROW_D;
 #else
   (void)a;
   return false;
 #endif
 }
 
-/* Weights are packed in panels of 16 columns, so a group's columns must begin at one. Tiles
- * for attention_dot.h begin at even rows. */
-static struct sizes sizes_of(const struct pt_attention *a, int tile, bool dot) {
-  struct sizes s = {.len = pt_patch_longest(a), .d = a->c / a->heads, .dot = dot};
-  s.padded = round_up(s.len, BLOCK_KEYS);
+/* Weights are packed in panels of 16 columns, so a group's columns must begin at one. */
+static struct sizes sizes_of(const struct pt_attention *a, int tile, bool narrow) {
+  struct sizes s = {.len = pt_patch_longest(a), .d = a->c / a->heads, .narrow = narrow};
+  s.padded = round_up(s.len, narrow ? NARROW_KEYS : BLOCK_KEYS);
   s.tile = (int)(tile > 0 ? tile : ROWS);
   if (s.tile > s.len) s.tile = (int)(s.len > 0 ? s.len : 1);
-  if (dot) s.tile += s.tile % 2;
+  if (narrow) s.tile = (int)round_up(s.tile, NARROW_ROWS);
   if (a->c % PT_PANEL) {
     s.together = true;
     s.group = a->heads;
@@ -67,7 +70,7 @@ static struct sizes sizes_of(const struct pt_attention *a, int tile, bool dot) {
   }
   int unit = 1; /* heads to a whole number of panels */
   while (unit < a->heads && (int64_t)unit * s.d % PT_PANEL) unit++;
-  int64_t bytes = (dot ? 6 : 12) * s.padded * s.d * unit,
+  int64_t bytes = (narrow ? 6 : 12) * s.padded * s.d * unit,
           units = bytes ? GROUP_BYTES / bytes : 1;
   int64_t most = a->heads / unit; /* unit divides heads: c is a multiple of the panel */
   units = units < 1 ? 1 : units > most ? most : units;
@@ -87,14 +90,15 @@ struct work {
   int rank, size; /* this thread's, of those at work on the patch */
   /* shared by them */
   float *q, *k, *v;     /* of the group's heads: [padded rows], see sizes */
-  uint16_t *narrow;     /* the same for attention_dot.h: q, k, v one after the other */
-  float *attend;        /* [len, c] heads side by side; bf16 with dot */
+  uint16_t *narrow;     /* the same in bf16: q, k, v one after the other */
+  float *attend;        /* [len, c] heads side by side; bf16 with narrow */
   int32_t *coord;       /* [3, padded] grid coordinates of the keys, with rpe */
   struct pt_norm *norm; /* [len] of the rows, kept from the first group of heads on */
   /* its own */
   float *rows;  /* [tile, c], or what a product reads, in its type */
   float *wide;  /* [c] a row of features as float */
-  float *cols;  /* [tile, group's channels] of q, of k or of v, with dot */
+  float *cols;  /* [tile, group's channels] of q, of k or of v, with narrow */
+  void *room;   /* what narrow_begin needs */
   float *block; /* what attend_block needs */
   float *table; /* [3, table_row] of one head, with rpe */
 };
@@ -114,32 +118,33 @@ static int64_t lay_out(struct work *w, char *shared, char *own) {
     if (base) (p) = (void *)((base) + at); \
     at += round_up((bytes), 64);           \
   } while (0)
-  if (z->dot) {
+  if (z->narrow) {
     PLACE(w->narrow, shared, 3 * z->part * 2);
   } else {
     PLACE(w->q, shared, pt_floats(z->together ? z->padded * z->ld : 3 * z->part));
   }
-  PLACE(w->attend, shared, z->len * a->c * (z->dot ? 2 : 4));
+  PLACE(w->attend, shared, z->len * a->c * (z->narrow ? 2 : 4));
   PLACE(w->coord, shared, 3 * z->padded * (int64_t)sizeof(int32_t));
   PLACE(w->norm, shared, z->len * (int64_t)sizeof *w->norm);
   PLACE(w->rows, own, pt_floats((int64_t)z->tile * pt_row_ld(a->c)));
   PLACE(w->wide, own, pt_floats(a->c));
-  PLACE(w->cols, own, z->dot ? pt_floats((int64_t)z->tile * z->group * DOT_D) : 0);
+  PLACE(w->cols, own, z->narrow ? pt_floats((int64_t)z->tile * z->group * NARROW_D) : 0);
+  PLACE(w->room, own, z->narrow ? narrow_room(z->padded) : 0);
   PLACE(w->block, own, pt_floats(block_floats(z->d)));
   PLACE(w->table, own, pt_floats(table_floats(a)));
 #undef PLACE
-  if (shared && !z->dot) w->k = w->q + z->part, w->v = w->k + z->part;
+  if (shared && !z->narrow) w->k = w->q + z->part, w->v = w->k + z->part;
   return at;
 }
 
 int64_t PT_FN(pt_attention_scratch)(const struct pt_attention *a, int tile) {
   struct work w = {.a = a, .z = sizes_of(a, tile, false)};
   int64_t bytes = lay_out(&w, NULL, NULL);
-  if (!may_dot(a)) return bytes;
+  if (!may_narrow(a)) return bytes;
   /* Whether there are relative positions, and so which way it goes, is not known yet. */
   w.z = sizes_of(a, tile, true);
-  int64_t dot = lay_out(&w, NULL, NULL);
-  return dot > bytes ? dot : bytes;
+  int64_t narrow = lay_out(&w, NULL, NULL);
+  return narrow > bytes ? narrow : bytes;
 }
 
 static void wait_for_all(const struct work *w) {
@@ -182,21 +187,17 @@ static void qkv_rows(const struct work *w, int first_head, int heads, int64_t t,
 }
 
 #if defined(__AVX512BF16__)
-/* The same for attention_dot.h; t is even. */
+/* The same in bf16; t is a multiple of NARROW_ROWS. */
 static void narrow_qkv_rows(const struct work *w, int first_head, int heads, int64_t t,
                             int64_t m, struct pt_src src) {
   const struct sizes *z = &w->z;
   const float factor = w->a->scale * LOG2_E;
-  const int n = heads * DOT_D;
+  const int n = heads * NARROW_D;
   for (int i = 0; i < 3; i++) {
-    columns(w, m, src, i * w->a->c + first_head * DOT_D, n, w->cols, n);
-    for (int h = 0; h < heads; h++) {
-      uint16_t *dst = w->narrow + i * z->part + h * z->head + t * DOT_D;
-      if (i == 2)
-        narrow_pairs(dst, w->cols + h * DOT_D, n, m);
-      else
-        narrow_rows(dst, w->cols + h * DOT_D, n, m, i == 0 ? factor : 1.0f);
-    }
+    columns(w, m, src, i * w->a->c + first_head * NARROW_D, n, w->cols, n);
+    for (int h = 0; h < heads; h++)
+      narrow_store(w->narrow + i * z->part + h * z->head + t * NARROW_D, w->cols + h * NARROW_D,
+                   n, m, i == 0 ? factor : 1.0f, i == 2);
   }
 }
 #endif
@@ -230,11 +231,12 @@ static void clear_padding(const struct work *w) {
   const struct sizes *z = &w->z;
   int64_t from = w->p.len * z->ld, n = round_up(w->p.len, BLOCK_KEYS) * z->ld - from;
   if (w->rank != 0) return;
-  if (z->dot) {
-    from = round_up(w->p.len, 2) * DOT_D;
-    n = round_up(w->p.len, BLOCK_KEYS) * DOT_D - from;
-    for (int h = 0; h < 2 * z->group; h++) /* k, then v, of a head after the other */
-      memset(w->narrow + z->part + h * z->head + from, 0, (size_t)n * sizeof(uint16_t));
+  if (z->narrow) {
+    from = round_up(w->p.len, NARROW_ROWS) * NARROW_D;
+    n = round_up(w->p.len, NARROW_KEYS) * NARROW_D - from;
+    for (int i = 0; i < 3; i++)
+      for (int h = 0; h < z->group; h++)
+        memset(w->narrow + i * z->part + h * z->head + from, 0, (size_t)n * sizeof(uint16_t));
     return;
   }
   if (z->together) {
@@ -248,7 +250,7 @@ static void clear_padding(const struct work *w) {
 }
 
 static void make_qkv(const struct work *w, int first_head, int heads) {
-  int64_t from, to, unit = w->z.dot ? 2 : 1; /* pairs of keys belong together */
+  int64_t from, to, unit = w->z.narrow ? NARROW_ROWS : 1;
   share(w, (w->p.len + unit - 1) / unit, &from, &to);
   from *= unit, to *= unit;
   if (to > w->p.len) to = w->p.len;
@@ -256,7 +258,7 @@ static void make_qkv(const struct work *w, int first_head, int heads) {
     int64_t m = to - t < w->z.tile ? to - t : w->z.tile;
     struct pt_src src = input_rows(w, first_head == 0, t, m);
 #if defined(__AVX512BF16__)
-    if (w->z.dot) {
+    if (w->z.narrow) {
       narrow_qkv_rows(w, first_head, heads, t, m, src);
       continue;
     }
@@ -312,38 +314,31 @@ static void attend_floats(const struct work *w, int h, int head, int i) {
 }
 
 #if defined(__AVX512BF16__)
-static void attend_narrow(const struct work *w, int h, int head, int i, const uint16_t *top) {
-  const struct sizes *z = &w->z;
-  const uint16_t *q = w->narrow + h * z->head;
-  struct dot_block b = {
-      .q = q + i * DOT_D,
-      .k = q + z->part,
-      .v = q + 2 * z->part,
-      .top = top,
-      .keys = w->p.len,
-      .queries = w->p.len - i < LANES ? w->p.len - i : LANES,
-      .out = (uint16_t *)(void *)w->attend + (int64_t)i * w->a->c + head * DOT_D,
-      .out_ld = w->a->c,
-  };
-  attend_dot(&b);
+static void attend_narrow(const struct work *w, const struct narrow_head *n, int h, int head,
+                          int i) {
+  const int left = w->p.len - i, queries = left < NARROW_QUERIES ? left : NARROW_QUERIES;
+  uint16_t *out = (uint16_t *)(void *)w->attend + (int64_t)i * w->a->c + head * NARROW_D;
+  narrow_attend(n, w->narrow + h * w->z.head + i * NARROW_D, queries, out, w->a->c);
 }
 #endif
 
 /* Attention of the group's heads, shared out in blocks of queries, head by head. */
 static void attend_heads(const struct work *w, int first_head, int heads) {
 #if defined(__AVX512BF16__)
-  uint16_t top[DOT_D]; /* of head `had` */
+  struct narrow_head narrow; /* of head `had` */
 #endif
-  int first = w->p.len - w->p.own, blocks = (w->p.own + LANES - 1) / LANES, had = -1;
+  const int lanes = w->z.narrow ? NARROW_QUERIES : LANES;
+  int first = w->p.len - w->p.own, blocks = (w->p.own + lanes - 1) / lanes, had = -1;
   int64_t from, to;
   share(w, (int64_t)heads * blocks, &from, &to);
   for (int64_t u = from; u < to; u++) {
-    int h = (int)(u / blocks), i = first + (int)(u % blocks) * LANES;
+    int h = (int)(u / blocks), i = first + (int)(u % blocks) * lanes;
 #if defined(__AVX512BF16__)
-    if (w->z.dot) {
-      if (h != had) top_of_keys(w->narrow + w->z.part + h * w->z.head, w->p.len, top);
+    if (w->z.narrow) {
+      const uint16_t *k = w->narrow + w->z.part + h * w->z.head;
+      if (h != had) narrow_begin(&narrow, k, k + w->z.part, w->p.len, w->room);
       had = h;
-      attend_narrow(w, h, first_head + h, i, top);
+      attend_narrow(w, &narrow, h, first_head + h, i);
       continue;
     }
 #endif
@@ -357,7 +352,7 @@ static void attend_heads(const struct work *w, int first_head, int heads) {
  * in the front half of their row. */
 static struct pt_src attended_rows(const struct work *w, int64_t t, int64_t m) {
   const int64_t c = w->a->c;
-  if (w->z.dot) return pt_src(pt_at(w->attend, PT_BF16, t * c), PT_BF16, c);
+  if (w->z.narrow) return pt_src(pt_at(w->attend, PT_BF16, t * c), PT_BF16, c);
   float *rows = w->attend + t * c;
   if (w->a->proj.type != PT_BF16) return pt_src(rows, PT_F32, c);
   for (int64_t i = 0; i < m; i++) pt_narrow_row(rows + i * c, PT_BF16, rows + i * c, c);
@@ -425,7 +420,7 @@ static void run_patches(struct work *alone, struct work *team, bool borrowing, i
 
 void PT_FN(pt_attention)(const struct pt_attention *a, const struct pt_exec *ex) {
   bool narrow = a->qkv.type == PT_BF16 && a->proj.type == PT_BF16;
-  struct sizes z = sizes_of(a, ex->tile, may_dot(a) && narrow && !a->rpe);
+  struct sizes z = sizes_of(a, ex->tile, may_narrow(a) && narrow && !a->rpe);
   const int64_t from = ex->from, to = pt_exec_to(ex, pt_patch_find(a, false, 0, NULL));
 #pragma omp parallel num_threads(ex->threads)
   {

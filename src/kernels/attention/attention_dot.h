@@ -92,14 +92,14 @@ static __attribute__((noinline)) void take_pairs(const struct dot_block *b, uint
         _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)low)),
         _mm256_loadu_si256((const __m256i *)(const void *)high), 1);
   }
-  transpose(r, DOT_PAIRS);
+  pt_transpose(r, DOT_PAIRS);
   PT_UNROLL for (int e = 0; e < DOT_PAIRS; e++) _mm512_storeu_ps(qt + e * 32, r[e]);
 }
 
 static __attribute__((noinline)) void give_narrow(const struct dot_block *b, const float *ot) {
   pt_v r[DOT_D];
   PT_UNROLL for (int e = 0; e < DOT_D; e++) r[e] = pt_vload(ot + e * 16);
-  transpose(r, DOT_D);
+  pt_transpose(r, DOT_D);
   PT_UNROLL for (int i = 0; i < DOT_D; i++) {
     if (i < b->queries) pt_vstore_bf16(b->out + i * b->out_ld, r[i]);
   }
@@ -114,22 +114,9 @@ static bool scores_bounded(const struct dot_block *b, const uint16_t *qt) {
   return _mm512_cmp_ps_mask(sum, pt_vset1(BOUND), _CMP_LE_OQ) == 0xffff;
 }
 
-/* 2^s, to be rounded to bf16 by dropping the lower half: 2^-8, half the last place of the
- * numbers from 1 to 2, is in the constant term. The polynomial is our own minimax fit on
- * [0, 1], relative error 7.5e-5. */
-PT_INLINE __m512i power_to_cut(pt_v s) {
-  pt_v f = _mm512_reduce_ps(s, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
-  pt_v y = pt_vset1(0x1.3f96acp-4f);
-  y = pt_vfma(y, f, pt_vset1(0x1.cefc50p-3f));
-  y = pt_vfma(y, f, pt_vset1(0x1.64444ap-1f));
-  y = pt_vfma(y, f, pt_vset1(0x1.fff634p-1f + 0x1p-8f));
-  return (__m512i)_mm512_scalef_ps(y, s);
-}
-
 /* Weights of two keys as pairs. */
 PT_INLINE __m512i weight_pair(pt_v s0, pt_v s1) {
-  __m512i low = _mm512_srli_epi32(power_to_cut(s0), 16);
-  return _mm512_mask_blend_epi16(0xaaaaaaaa, low, power_to_cut(s1));
+  return pair_of(power_to_cut(s0), power_to_cut(s1));
 }
 
 /* s [STEP]: scores of keys j, j + 1, ... */
@@ -189,5 +176,41 @@ static void attend_dot(const struct dot_block *b) {
     attend_pairs(b, qt, false);
 }
 
+/* ---- attention_cpu.c's view ---- */
+
+/* One head of a patch, for all blocks of queries of a thread. */
+struct narrow_head {
+  const uint16_t *k, *v;
+  int keys;
+  uint16_t top[DOT_D];
+};
+
+/* q, k or v of m rows, to dst [rows, 16] at an even row. */
+static void narrow_store(uint16_t *dst, const float *x, int64_t ld, int64_t m, float factor,
+                         bool values) {
+  if (values)
+    narrow_pairs(dst, x, ld, m);
+  else
+    narrow_rows(dst, x, ld, m, factor);
+}
+
+static void narrow_begin(struct narrow_head *n, const uint16_t *k, const uint16_t *v, int keys,
+                         void *room) {
+  (void)room;
+  n->k = k, n->v = v, n->keys = keys;
+  top_of_keys(k, keys, n->top);
+}
+
+static void narrow_attend(const struct narrow_head *n, const uint16_t *q, int queries,
+                          uint16_t *out, int64_t out_ld) {
+  const struct dot_block b = {q, n->k, n->v, n->top, n->keys, queries, out, out_ld};
+  attend_dot(&b);
+}
+
 #endif
+/* Queries of a block; rows that q, k and v are filled up to, with zeros; rows that have to be
+ * stored together; bytes of room that narrow_begin wants. */
+enum { NARROW_D = DOT_D, NARROW_QUERIES = 16, NARROW_KEYS = BLOCK_KEYS, NARROW_ROWS = 2 };
+static inline int64_t narrow_room(int64_t padded) { return 0 * padded; }
+
 #endif

@@ -4,7 +4,8 @@
  * How: patches come in turns (turns_cpu.h), as many as there are threads, each with its rows
  * and what they become in the scratch of one thread. All threads work on all patches of the
  * turn: on tiles of rows (LayerNorm, the products of the Linear layers), on heads
- * (attention_grad_block.h), and on shares of the sums over rows. Heads are taken in groups, so
+ * (attention_grad_block.h; where features and weights are bf16, attention_grad_tiles.h), and on
+ * shares of the sums over rows. Heads are taken in groups, so
  * that only a group's q, k, v, outputs and their gradients are there at a time. In post-norm
  * form the outputs of all heads are needed before their gradients: the forward pass comes once
  * more.
@@ -15,6 +16,7 @@
 #include "attention_grad.h"
 
 #include "attention_grad_block.h"
+#include "attention_grad_tiles.h"
 #include "gemm.h"
 #include "patch.h"
 #include "rows_cpu.h"
@@ -39,8 +41,25 @@ struct sizes {
 
 static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
+/* Whether attention_grad_tiles.h could be for these sizes. */
+static bool may_tile(const struct pt_attention *f) {
+#if defined(PT_TILES)
+  return f->type == PT_BF16 && f->c == f->heads * HEAD;
+#else
+  (void)f;
+  return false;
+#endif
+}
+
+/* Whether it is. */
+static bool tiles(const struct pt_attention_grad *a) {
+  return may_tile(&a->f) && a->f.qkv.type == PT_BF16 && a->f.proj.type == PT_BF16 &&
+         a->qkv_t.type == PT_BF16 && a->proj_t.type == PT_BF16 && !a->f.rpe;
+}
+
 /* Weights are packed in panels of 16 columns, so a group's columns must begin at one. */
-static struct sizes sizes_of(const struct pt_attention *f, int tile) {
+static struct sizes sizes_of(const struct pt_attention_grad *a, int tile) {
+  const struct pt_attention *f = &a->f;
   struct sizes z = {.len = pt_patch_longest(f), .d = f->c / f->heads};
   z.padded = round_up(z.len, BLOCK_KEYS);
   z.table = 3 * (2 * (int64_t)f->rpe_bound + 1);
@@ -56,7 +75,8 @@ static struct sizes sizes_of(const struct pt_attention *f, int tile) {
     while ((int64_t)unit * z.d % PT_PANEL) unit++;
     const int64_t units = z.d * unit < GROUP_CHANNELS ? GROUP_CHANNELS / (z.d * unit) : 1;
     z.group = (int)(units * unit < f->heads ? units * unit : f->heads);
-    const bool own = z.d % PT_PANEL == 0; /* every head a dense array of its own */
+    /* Every head a dense array of its own, or columns of an array. */
+    const bool own = z.d % PT_PANEL == 0 && !tiles(a);
     z.ld = own ? z.d : (int64_t)z.group * z.d;
     z.head = own ? z.padded * z.d : z.d;
     z.part = z.padded * z.d * z.group;
@@ -94,7 +114,7 @@ struct crew {
   bool back;             /* heads: all, or their outputs alone */
   /* its own */
   float *row[2]; /* [c] */
-  float *room;   /* what head_back needs */
+  float *room;   /* what a head needs */
   float *table;  /* [3, table_row] of a head, in powers of two */
 };
 
@@ -122,19 +142,30 @@ static int64_t lay_patch(struct crew *w, char *at) {
   return bytes;
 }
 
-static int64_t lay_own(struct crew *w, char *at) {
+/* Bytes that head_back, or tile_head_back, needs. */
+static int64_t head_room(const struct crew *w) {
   struct room r;
+  int64_t bytes = pt_floats(room_of(&r, NULL, w->z.d, w->z.padded, w->f->rpe_bound));
+#if defined(PT_TILES)
+  struct tile_room t;
+  const int64_t tiles = may_tile(w->f) ? tile_room_of(&t, NULL, tile_padded(w->z.len)) : 0;
+  if (tiles > bytes) bytes = tiles;
+#endif
+  return bytes;
+}
+
+static int64_t lay_own(struct crew *w, char *at) {
   int64_t bytes = 0;
   PLACE(w->row[0], pt_floats(w->wide));
   PLACE(w->row[1], pt_floats(w->wide));
   PLACE(w->table, pt_floats(3 * table_row(w->f->rpe_bound)));
-  PLACE(w->room, pt_floats(room_of(&r, NULL, w->z.d, w->z.padded, w->f->rpe_bound)));
+  PLACE(w->room, head_room(w));
 #undef PLACE
   return bytes;
 }
 
 static struct crew crew_of(const struct pt_attention_grad *a, int tile) {
-  struct crew w = {.a = a, .f = &a->f, .z = sizes_of(&a->f, tile)};
+  struct crew w = {.a = a, .f = &a->f, .z = sizes_of(a, tile)};
   w.wide = pt_row_ld(a->f.c);
   return w;
 }
@@ -378,6 +409,17 @@ static void take_table(const struct crew *w, int head) {
     w->table[i] = i % ld < n ? f->rpe[(i / ld * n + i % ld) * f->heads + head] * LOG2_E : 0.0f;
 }
 
+static void back(const struct crew *w, const struct head *s) {
+#if defined(PT_TILES)
+  if (tiles(w->a)) {
+    tile_head_back(s);
+    return;
+  }
+#endif
+  (void)w;
+  head_back(s);
+}
+
 static void one_head(const struct crew *w, int h) {
   const struct pt_attention *f = w->f;
   const struct sizes *z = &w->z;
@@ -399,7 +441,7 @@ static void one_head(const struct crew *w, int h) {
     s.dqkv_ld = z->row3, s.dqkv_type = type;
     if (f->rpe && w->a->drpe) s.drpe = l->drpe + h * z->table;
   }
-  head_back(&s);
+  back(w, &s);
 }
 
 static void for_heads(struct crew *w) {
@@ -413,7 +455,8 @@ static void for_heads(struct crew *w) {
 
 /* ---- sums over rows ---- */
 
-/* The share of one patch's rows in what the group's gradients give. */
+/* The share of one patch's rows in what the group's gradients give. A patch is a call whatever
+ * the turn, so pairs of rows are the same. */
 static void add_group(const struct crew *w) {
   const struct pt_attention_grad *a = w->a;
   const int c = w->f->c, n = w->heads * w->z.d, col = w->first_head * w->z.d;
@@ -424,11 +467,11 @@ static void add_group(const struct crew *w) {
   struct pt_src dqkv = rows_of(w->l.dqkv, a->qkv_t.type, 0, w->z.row3);
   for (int i = 0; i < 3; i++) {
     const int64_t at = i * c + col;
-    pt_turn_outer(&w->t, len, dqkv, u, n, c, a->dqkv + at * c, c);
+    pt_turn_outer_pairs(&w->t, len, dqkv, u, n, c, a->dqkv + at * c, c);
     if (a->dqkv_bias) pt_turn_sums(&w->t, len, dqkv, n, a->dqkv_bias + at);
     dqkv.base = pt_at(dqkv.base, dqkv.type, n);
   }
-  pt_turn_outer(&w->t, w->p.own, dy, o, c, n, a->dproj + col, c);
+  pt_turn_outer_pairs(&w->t, w->p.own, dy, o, c, n, a->dproj + col, c);
   if (w->first_head == 0) pt_turn_sums(&w->t, w->p.own, dy, c, a->dproj_bias);
 }
 
