@@ -31,6 +31,12 @@ struct pt_conv {
   bool mirror;        /* W_offset is that of the opposite offset: the last for the first */
 };
 
+/* The matrix of an offset. */
+static inline struct pt_mat pt_conv_mat(const struct pt_conv *v, int offset) {
+  const int last = v->size * v->size * v->size - 1;
+  return pt_mat_tap(&v->w, v->mirror ? last - offset : offset);
+}
+
 /* The neighbours of a tile's rows first, first + 1, ... : at offset k, near[k * stride + i] is
  * the row of the stage that is neighbour of row first + i, or -1. At the middle offset that is
  * the row itself. */

@@ -12,6 +12,8 @@
 #include "conv.h"
 #include "tiles.h"
 
+#if defined(PT_AMX)
+
 enum { AMX_CHANNELS = 64, AMX_STEP = 32, AMX_ROWS = 32 };
 
 static bool amx_keeps(const struct pt_conv *v) {
@@ -108,7 +110,7 @@ static void amx_rows(const struct pt_conv *v, const struct pt_conv_tile *t, floa
     for (int i = -1; i < offsets; i++) {
       const int k = i < 0 ? self : i;
       if (i == self) continue;
-      const struct pt_mat w = mat_of(v, k);
+      const struct pt_mat w = pt_conv_mat(v, k);
       if (amx_gather(v, t->near + k * t->stride + r, rows, block, buf[i & 1]))
         amx_add(&w, buf[i & 1]);
     }
@@ -120,4 +122,5 @@ static void amx_rows(const struct pt_conv *v, const struct pt_conv_tile *t, floa
   pt_tiles_end();
 }
 
+#endif
 #endif

@@ -5,6 +5,7 @@
  * that have a neighbour are picked out, without a branch. */
 #include "conv.h"
 
+#include "conv_amx.h"
 #include "gemm.h"
 #include "rows_cpu.h"
 
@@ -124,15 +125,6 @@ int PT_FN(pt_conv_pairs)(const struct pt_conv_tile *t, int k, int32_t *in, int32
   return n;
 }
 
-static struct pt_mat mat_of(const struct pt_conv *v, int offset) {
-  const int last = v->size * v->size * v->size - 1;
-  return pt_mat_tap(&v->w, v->mirror ? last - offset : offset);
-}
-
-#if defined(PT_AMX)
-#include "conv_amx.h"
-#endif
-
 void PT_FN(pt_conv_rows)(const struct pt_conv *v, const struct pt_conv_tile *t, int64_t first,
                          float *y, int64_t ld) {
 #if defined(PT_AMX)
@@ -142,14 +134,14 @@ void PT_FN(pt_conv_rows)(const struct pt_conv *v, const struct pt_conv_tile *t, 
   }
 #endif
   const int offsets = v->size * v->size * v->size, self = offsets / 2;
-  struct pt_mat w = mat_of(v, self);
+  struct pt_mat w = pt_conv_mat(v, self);
   PT_FN(pt_gemm)
   (t->rows, pt_src(pt_at(v->x, v->type, first * v->in), v->type, v->in), &w, pt_dst(y, ld),
    v->bias ? PT_GEMM_BIAS : PT_GEMM_ZERO, v->bias);
   for (int k = 0; k < offsets; k++) {
     if (k == self || t->count[k] == 0) continue;
     const int n = PT_FN(pt_conv_pairs)(t, k, t->in, t->out);
-    w = mat_of(v, k);
+    w = pt_conv_mat(v, k);
     PT_FN(pt_gemm)
     (n, (struct pt_src){v->x, v->in, t->in, v->type}, &w, (struct pt_dst){y, ld, t->out},
      PT_GEMM_ADD, NULL);

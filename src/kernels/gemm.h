@@ -9,7 +9,8 @@
  * Every output is one chain of multiply-adds over k in ascending order, starting from the
  * initial value, whatever m, the position of the row, or the other columns: results depend
  * on neither tile size nor thread count. avx2 and avx512 fuse each multiply-add and give
- * the same bits; generic rounds the product first. */
+ * the same bits; generic rounds the product first. With B in bf16 a step of the chain is a pair
+ * of k, and with AMX 32 k (tiles.h): parts of a product then begin at such a multiple. */
 #ifndef PT_GEMM_H
 #define PT_GEMM_H
 
@@ -44,6 +45,16 @@ void PT_FN(pt_gemm)(int64_t m, struct pt_src a, const struct pt_mat *b, struct p
  * made of consecutive parts (the later ones with PT_GEMM_ADD) and has the same bits. */
 void PT_FN(pt_gemm_part)(int64_t m, struct pt_src a, const struct pt_mat *b, int k, int count,
                          struct pt_dst c, enum pt_gemm_init init, const float *bias);
+
+/* The arguments, as the parts of an implementation hand them on. */
+struct pt_product {
+  int64_t m;
+  struct pt_src a;
+  const struct pt_mat *b;
+  struct pt_dst c;
+  enum pt_gemm_init init;
+  const float *bias;
+};
 
 static inline struct pt_src pt_src(const void *base, enum pt_dtype type, int64_t ld) {
   return (struct pt_src){base, ld, 0, type};

@@ -13,10 +13,12 @@
 #include "gemm.h"
 #include "tiles.h"
 
+#if defined(PT_AMX)
+
 enum { AMX_ROWS = 64, AMX_BLOCK = 32, AMX_RUN = 512, AMX_STEP = 32 };
 
 struct amx_run {
-  const struct product *g;
+  const struct pt_product *g;
   int k, count;      /* of A's columns, from the call's first on */
   int whole;         /* of them in whole steps */
   int at;            /* row of B that meets column k */
@@ -144,7 +146,7 @@ static void amx_panels(const struct amx_run *r, int col, int nt) {
 }
 
 /* Rows k .. k + count - 1 of B, k even. */
-static void amx_part(const struct product *g, int k, int count) {
+static void amx_part(const struct pt_product *g, int k, int count) {
   uint16_t buf[AMX_ROWS * AMX_RUN];
   struct amx_run r = {.g = g};
   pt_tiles_begin();
@@ -167,4 +169,5 @@ static void amx_part(const struct product *g, int k, int count) {
   pt_tiles_end();
 }
 
+#endif
 #endif

@@ -10,6 +10,7 @@
 #include "gemm.h"
 
 #include "feature.h"
+#include "gemm_amx.h"
 #include "vec.h"
 
 #define MAX_ROWS 8
@@ -144,17 +145,8 @@ static micro_fn *const micro_bf16_of[PANELS + 1][MAX_ROWS + 1] = {ALL(ENTRY_BF16
 #define micro_bf16_of micro_of /* never asked for: see gemm.h */
 #endif
 
-struct product {
-  int64_t m;
-  struct pt_src a;
-  const struct pt_mat *b;
-  struct pt_dst c;
-  enum pt_gemm_init init;
-  const float *bias;
-};
-
 /* Rows first .. first + rows - 1 of A at column k. */
-static void take_rows(struct block *t, const struct product *g, int64_t first, int rows,
+static void take_rows(struct block *t, const struct pt_product *g, int64_t first, int rows,
                       int k) {
   const int64_t size = pt_feature_bytes(g->a.type), ld = g->a.ld * size;
   const char *base = (const char *)g->a.base + k * size;
@@ -194,7 +186,7 @@ static void partial(struct block *t, micro_fn *f, int rows, int width) {
 
 /* Some rows against one run of k of a group of panels: `panels` at a time, so that the rows
  * of A stay in the first cache for all of them. */
-static void group_of_rows(struct block *t, const struct product *g, int64_t first, int rows,
+static void group_of_rows(struct block *t, const struct pt_product *g, int64_t first, int rows,
                           int col, int panels, int step) {
   const char *b = t->b;
   const float *bias = t->bias;
@@ -216,7 +208,7 @@ static void group_of_rows(struct block *t, const struct product *g, int64_t firs
 /* All rows against one run of k, from column k of A, of a group of panels. Groups of rows are
  * of equal size (within one): a last group of one or two rows would wait for its chain of
  * additions. */
-static void sweep(struct block *t, const struct product *g, int k, int col, int panels) {
+static void sweep(struct block *t, const struct pt_product *g, int k, int col, int panels) {
   float buf[MAX_ROWS][MAX_RUN];
   const bool wide = g->a.type == PT_BF16 && g->b->type == PT_F32;
   const int step = panels < PANELS ? panels : PANELS;
@@ -233,7 +225,7 @@ static void sweep(struct block *t, const struct product *g, int k, int col, int 
 
 /* Columns from panel p on, np panels: rows k .. k + count - 1 of B in runs. In bf16 the first
  * of an odd k, and the last of an odd end, is half a pair. */
-static void some_panels(const struct product *g, int k, int count, int p, int np) {
+static void some_panels(const struct pt_product *g, int k, int count, int p, int np) {
   const bool pairs = g->b->type == PT_BF16;
   const int run = MAX_RUN / np, size = pairs ? 2 : 1;
   const int64_t stride = pt_mat_panel(g->b->k, g->b->type);
@@ -253,13 +245,9 @@ static void some_panels(const struct product *g, int k, int count, int p, int np
   } while (done < count);
 }
 
-#if defined(PT_AMX)
-#include "gemm_amx.h"
-#endif
-
 void PT_FN(pt_gemm_part)(int64_t m, struct pt_src a, const struct pt_mat *b, int k, int count,
                          struct pt_dst c, enum pt_gemm_init init, const float *bias) {
-  const struct product g = {m, a, b, c, init, bias};
+  const struct pt_product g = {m, a, b, c, init, bias};
 #if defined(PT_AMX)
   if (b->type == PT_BF16 && k % 2 == 0) {
     amx_part(&g, k, count);

@@ -11,6 +11,8 @@
 #include "tiles.h"
 #include "transpose.h"
 
+#if defined(PT_AMX)
+
 enum {
   AMX_RUN = 256,
   AMX_COLUMNS = 128,
@@ -137,4 +139,5 @@ void PT_FN(pt_outer_transposed)(int64_t rows, const uint16_t *at, int64_t lda, s
   pt_tiles_end();
 }
 
+#endif
 #endif

@@ -12,6 +12,7 @@
 #include "outer.h"
 
 #include "feature.h"
+#include "outer_amx.h"
 #include "vec.h"
 
 #if PT_VW == 16
@@ -229,10 +230,6 @@ static void some_columns_pairs(int64_t first, int64_t rows, const struct pt_src 
     groups_of_rows(t, mb, width, micro_pairs_of);
   }
 }
-
-#if defined(PT_AMX)
-#include "outer_amx.h"
-#endif
 
 void PT_FN(pt_outer_pairs)(int64_t rows, struct pt_src a, struct pt_src b, int m, int n,
                            float *c, int64_t ldc) {
