@@ -71,13 +71,36 @@ __attribute__((target("avx512f"))) static double peak_avx512(float *sink) {
 __attribute__((target("avx512f,avx512bf16"))) static double peak_avx512bf16(float *sink) {
   PEAK_BODY(__m512, _mm512_set1_ps, DOT_BF16, 32, 16);
 }
+
+/* AMX: four blocks of 16 x 16 += 16 x 32 times 32 x 16, all of zeros. */
+static double peak_amx(void) {
+  static const struct {
+    uint8_t palette, start, reserved[14];
+    uint16_t bytes[16];
+    uint8_t rows[16];
+  } config = {.palette = 1,
+              .bytes = {64, 64, 64, 64, 64, 64},
+              .rows = {16, 16, 16, 16, 16, 16}};
+  __asm__ volatile(
+      "ldtilecfg %0; tilezero %%tmm0; tilezero %%tmm1; tilezero %%tmm2; tilezero %%tmm3;"
+      "tilezero %%tmm4; tilezero %%tmm5" ::"m"(config));
+  const double start = clock_of(CLOCK_THREAD_CPUTIME_ID);
+  for (int n = 0; n < PEAK_LOOPS; n++)
+    __asm__ volatile(
+        "tdpbf16ps %tmm5, %tmm4, %tmm0; tdpbf16ps %tmm5, %tmm4, %tmm1;"
+        "tdpbf16ps %tmm5, %tmm4, %tmm2; tdpbf16ps %tmm5, %tmm4, %tmm3");
+  const double took = clock_of(CLOCK_THREAD_CPUTIME_ID) - start;
+  __asm__ volatile("tilerelease");
+  return 4 * 2.0 * 16 * 16 * 32 * PEAK_LOOPS / took;
+}
 #endif
 
 static double peak_once(const char *kernels, bool bf16) {
   float sink = 0;
 #if defined(__x86_64__)
-  if (bf16) return peak_avx512bf16(&sink);
-  if (!strncmp(kernels, "avx512", 6)) return peak_avx512(&sink);
+  const bool amx = !strcmp(kernels, "amx");
+  if (bf16) return amx ? peak_amx() : peak_avx512bf16(&sink);
+  if (amx || !strncmp(kernels, "avx512", 6)) return peak_avx512(&sink);
   if (!strcmp(kernels, "avx2")) return peak_avx2(&sink);
 #endif
   (void)kernels, (void)bf16;

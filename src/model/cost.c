@@ -91,8 +91,9 @@ double pt_plan_work(const struct pt_plan *p) {
 
 double pt_kernels_rate(const struct pt_kernels *kernels, enum pt_dtype type) {
   if (strcmp(kernels->name, "ref") == 0) return 0.5e9;
-  if (kernels->bf16_mats && type == PT_BF16) return 300e9;
-  if (strncmp(kernels->name, "avx512", 6) == 0) return 200e9;
+  const bool amx = strcmp(kernels->name, "amx") == 0;
+  if (kernels->bf16_mats && type == PT_BF16) return amx ? 340e9 : 300e9;
+  if (amx || strncmp(kernels->name, "avx512", 6) == 0) return 200e9;
   if (strcmp(kernels->name, "avx2") == 0) return 95e9;
   return 40e9;
 }

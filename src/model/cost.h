@@ -10,8 +10,8 @@ double pt_step_work(const struct pt_step *s);
 /* Of all steps. */
 double pt_plan_work(const struct pt_plan *p);
 
-/* Operations a second of a thread (docs/speed.md): 200e9 with AVX-512 (300e9 in bf16), 95e9
- * with AVX2, 40e9 else, 0.5e9 for the reference. */
+/* Operations a second of a thread (docs/speed.md): 200e9 with AVX-512 (300e9 in bf16, 340e9
+ * with AMX), 95e9 with AVX2, 40e9 else, 0.5e9 for the reference. */
 double pt_kernels_rate(const struct pt_kernels *kernels, enum pt_dtype type);
 
 /* By how much tiles of so many rows (0: the kernels' own choice) slow a network down. */
