@@ -85,7 +85,9 @@ static void open_made(struct made *m, struct form form) {
   if (form.bias) f.qkv_bias = m->v.qkv_bias;
   if (form.rpe) f.rpe = m->v.rpe, f.rpe_bound = BOUND, f.coord = m->coord;
   f.scale = 0.5f;
-  if (form.drop) f.drop = (struct pt_drop){.path = 0.2f, .proj = 0.3f, .seed = 11, .stream = 4};
+  if (form.drop)
+    f.drop =
+        (struct pt_drop){.path = 0.2f, .proj = 0.3f, .attn = 0.25f, .seed = 11, .stream = 4};
   m->f = f;
   struct pt_attention_grad a = {.f = f};
   int64_t bytes = pt_attention_grad_scratch_ref(&a, 0);

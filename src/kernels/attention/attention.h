@@ -4,8 +4,7 @@
  *   pre-norm:   x[r] = in[r] + drop(proj(attend(LayerNorm(in))))[r]
  *   post-norm:  x[r] = LayerNorm(in[r] + drop(proj(attend(in)))[r])
  *
- * drop multiplies the numbers of a row by what drop.h says (path and proj; attn, dropout on the
- * softmax's weights, is not part of the op: a trainer has to refuse it).
+ * drop multiplies the numbers of a row by what drop.h says (path and proj).
  *
  * Rows are taken in the order of a space-filling curve: position p of a cloud is row
  * order[p]. A cloud of n positions is cut into patches:
@@ -15,11 +14,15 @@
  *           ones act as keys and values only. They are read before any row is updated.
  * Within a patch, for each head h with d = c / heads channels:
  *   q, k, v = columns [h*d, (h+1)*d) of the three thirds of xn Wqkv + bqkv
- *   S[i, j] = (q_i * scale) . k_j + rpe[i, j, h];  attend = softmax_j(S) v, heads side by side
+ *   S[i, j] = (q_i * scale) . k_j + rpe[i, j, h]
+ *   attend = D softmax_j(S) v, heads side by side
  *   rpe[i, j, h] = sum over axes a of table[clamp(g_i[a] - g_j[a], -B, B) + B + a (2B+1)][h]
- * with g the grid coordinates. LayerNorm eps 1e-5.
- * Source: PTv3 paper section 4.2; Pointcept SerializedAttention, RPE,
- * get_padding_and_inverse. (K with and without flash attention: see model/.) */
+ * with g the grid coordinates. D is the dropout of weights (drop.h's attn): each is multiplied
+ * by 0 or 1 / (1 - attn), drawn for the query's row, the head and the key's place in the patch,
+ * and the softmax's sum is that of all weights. LayerNorm eps 1e-5. Source: PTv3 paper
+ * section 4.2; Pointcept SerializedAttention, RPE, get_padding_and_inverse; D:
+ * torch.nn.Dropout, or dropout_p of flash-attn. (K with and without flash attention: see
+ * model/.) */
 #ifndef PT_ATTENTION_H
 #define PT_ATTENTION_H
 
@@ -49,7 +52,7 @@ struct pt_attention {
   const float *rpe;          /* [3 (2B+1), heads] or NULL */
   int rpe_bound;             /* B */
   const int32_t *coord;      /* [n, 3] by row; only read with rpe */
-  struct pt_drop drop;       /* attn is not read */
+  struct pt_drop drop;       /* all zero but in training */
 };
 
 /* Where rows are read from. */

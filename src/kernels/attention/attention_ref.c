@@ -43,6 +43,7 @@ static void attend(const struct pt_attention *a, struct pt_patch p, const double
                    double *score, int i, int head, double *out) {
   int d = a->c / a->heads;
   const double *q = qkv + (int64_t)i * 3 * a->c + head * d;
+  const int64_t softmax = pt_patch_row(a, p.first + i) * a->heads + head;
   double top = -INFINITY, sum = 0;
   for (int j = 0; j < p.len; j++) {
     const double *k = qkv + (int64_t)j * 3 * a->c + a->c + head * d;
@@ -58,6 +59,7 @@ static void attend(const struct pt_attention *a, struct pt_patch p, const double
     const double *v = qkv + (int64_t)j * 3 * a->c + 2 * a->c + head * d;
     double w = exp(score[j] - top);
     sum += w;
+    w *= (double)pt_drop_attn(&a->drop, softmax, j);
     for (int e = 0; e < d; e++) out[e] += w * v[e];
   }
   for (int e = 0; e < d; e++) out[e] /= sum;

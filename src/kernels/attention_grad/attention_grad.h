@@ -2,8 +2,8 @@
  *
  * Everything inside is recomputed a patch at a time from the op's input x. g is the gradient of
  * the output and becomes that of the input. With a = attend, o = its output side by side, P the
- * softmax, per head:
- *   dO = (g drop) Wproj;  dV = P^T dO;  dP = dO V^T;  dS = P (dP - rowsum(P dP))
+ * softmax and D its dropout (all D[i, j] are 1 without one), per head:
+ *   dO = (g drop) Wproj;  dV = (P D)^T dO;  dP = D (dO V^T);  dS = P (dP - rowsum(P dP))
  *   dQ = scale dS K;  dK = scale dS^T Q;  drpe[clamp(..)] += dS
  * and then through the product of qkv, LayerNorm (pre-norm: at the input; post-norm: at the
  * output) and the residual. Positions a last patch borrows receive gradient as keys and values

@@ -19,6 +19,7 @@ struct work {
   double *o;          /* [len, c] heads' outputs side by side */
   double *ds;         /* [len, c] gradient of the sum of input and branch; 0 if borrowed */
   double *weight;     /* [len] of one query: P */
+  double *drop;       /* [len] D */
   double *dweight;    /* [len] dP */
   double *row[4];     /* [c] */
   /* summed over all patches, shapes as in attention_grad.h */
@@ -44,6 +45,7 @@ static void lay_out(struct work *w, double *at) {
   w->o = at, at += len * c;
   w->ds = at, at += len * c;
   w->weight = at, at += len;
+  w->drop = at, at += len;
   w->dweight = at, at += len;
   for (int i = 0; i < 4; i++) w->row[i] = at, at += c;
   w->sums = at;
@@ -59,7 +61,7 @@ static void lay_out(struct work *w, double *at) {
 int64_t pt_attention_grad_scratch_ref(const struct pt_attention_grad *a, int tile) {
   (void)tile;
   const int64_t len = pt_patch_longest(&a->f), c = a->f.c;
-  const int64_t doubles = len * (9 * c + 2) + 4 * c + sums_of(&a->f);
+  const int64_t doubles = len * (9 * c + 3) + 4 * c + sums_of(&a->f);
   return (doubles * (int64_t)sizeof(double) + 63) / 64 * 64;
 }
 
@@ -70,11 +72,13 @@ static int64_t table_at(const struct pt_attention *f, int64_t ri, int64_t rj, in
   return (rel < -b ? -b : rel > b ? b : rel) + b + axis * (2 * b + 1);
 }
 
-/* The softmax of the query at place i for one head, into w->weight. */
+/* The softmax of the query at place i for one head, into w->weight, and what its weights are
+ * multiplied by, into w->drop. */
 static void weigh(const struct work *w, int i, int head) {
   const struct pt_attention *f = &w->a->f;
   const int d = f->c / f->heads;
   const double *q = w->qkv + (int64_t)i * 3 * f->c + head * d;
+  const int64_t softmax = pt_patch_row(f, w->p.first + i) * f->heads + head;
   double top = -INFINITY, sum = 0;
   for (int j = 0; j < w->p.len; j++) {
     const double *k = w->qkv + (int64_t)j * 3 * f->c + f->c + head * d;
@@ -89,7 +93,10 @@ static void weigh(const struct work *w, int i, int head) {
     if (s > top) top = s;
   }
   for (int j = 0; j < w->p.len; j++) sum += w->weight[j] = exp(w->weight[j] - top);
-  for (int j = 0; j < w->p.len; j++) w->weight[j] /= sum;
+  for (int j = 0; j < w->p.len; j++) {
+    w->weight[j] /= sum;
+    w->drop[j] = (double)pt_drop_attn(&f->drop, softmax, j);
+  }
 }
 
 /* u, q, k, v of all rows and the heads' outputs of its own. */
@@ -108,7 +115,7 @@ static void forward(const struct work *w) {
       for (int e = 0; e < d; e++) {
         double sum = 0;
         for (int j = 0; j < w->p.len; j++)
-          sum += w->weight[j] * w->qkv[(int64_t)j * 3 * c + 2 * c + h * d + e];
+          sum += w->weight[j] * w->drop[j] * w->qkv[(int64_t)j * 3 * c + 2 * c + h * d + e];
         w->o[(int64_t)i * c + h * d + e] = sum;
       }
     }
@@ -161,7 +168,7 @@ static void head_back(const struct work *w, int i, int h, const double *dout) {
   for (int j = 0; j < w->p.len; j++) {
     const double *v = w->qkv + (int64_t)j * 3 * c + 2 * c + h * d;
     w->dweight[j] = 0;
-    for (int e = 0; e < d; e++) w->dweight[j] += dout[h * d + e] * v[e];
+    for (int e = 0; e < d; e++) w->dweight[j] += w->drop[j] * dout[h * d + e] * v[e];
     along += w->weight[j] * w->dweight[j];
   }
   for (int j = 0; j < w->p.len; j++) {
@@ -171,7 +178,7 @@ static void head_back(const struct work *w, int i, int h, const double *dout) {
     for (int e = 0; e < d; e++) {
       dq[e] += scale * dscore * k[e];
       dk[e] += scale * dscore * q[e];
-      dv[e] += p * dout[h * d + e];
+      dv[e] += p * w->drop[j] * dout[h * d + e];
     }
     for (int axis = 0; f->rpe && w->a->drpe && axis < 3; axis++)
       w->drpe[table_at(f, pt_patch_row(f, w->p.first + i), pt_patch_row(f, w->p.first + j),
