@@ -4,7 +4,8 @@
  *
  * Forward. Depth: products of c, d, len and c terms. Gain: an error of the scores, of standard
  * deviation about 1 (2 with rpe, STEEP times as large where said), enters the weights as it is;
- * the norm of few channels may enlarge it once more. Rounded: the normalised rows, q, k, v, the
+ * the norm of few channels may enlarge it once more; dropout makes what it keeps of the softmax
+ * 1 / (1 - attn) times as large, errors too. Rounded: the normalised rows, q, k, v, the
  * weights of the softmax, the heads' outputs.
  *
  * Backward. Depth: sums over all rows on top. Rounded: the branch's gradient and those of q, k
@@ -18,7 +19,7 @@
 struct shape {
   int c, heads, patch, clouds;
   int64_t n[4]; /* rows of each cloud */
-  bool pre_norm, order, bias, rpe, steep, apart, drop;
+  bool pre_norm, order, bias, rpe, steep, apart, drop, attn;
   int bound;
 };
 enum { STEEP = 8 }; /* scores then differ by more than attention_dot.h's BOUND */
@@ -64,16 +65,19 @@ static void build_op(struct problem *p, const struct shape *s, struct pt_attenti
   a->scale = 1.0f / sqrtf((float)(s->c / s->heads));
   if (s->steep) a->scale *= STEEP;
   if (s->rpe) take_rpe(p, a, s->bound);
-  if (s->drop) a->drop = (struct pt_drop){.path = 0.2f, .proj = 0.1f, .seed = 5, .stream = 3};
+  a->drop = (struct pt_drop){.seed = 5, .stream = 3};
+  if (s->drop) a->drop.path = 0.2f, a->drop.proj = 0.1f;
+  if (s->attn) a->drop.attn = 0.3f;
   p->rows = a->n;
   p->depth = 2 * s->c + s->c / s->heads + s->patch;
-  p->gain = (s->rpe ? 2 : 1) * (s->c < 16 ? 4 : 1) * (s->steep ? STEEP : 1);
+  p->gain = (s->rpe ? 2 : 1) * (s->c < 16 ? 4 : 1) * (s->steep ? STEEP : 1) /
+            (1 - (double)a->drop.attn);
   p->rounded = 6;
-  snprintf(p->text, sizeof p->text, "clouds=%d n=%ld K=%d c=%d heads=%d%s%s%s%s%s%s%s",
+  snprintf(p->text, sizeof p->text, "clouds=%d n=%ld K=%d c=%d heads=%d%s%s%s%s%s%s%s%s",
            s->clouds, (long)a->n, s->patch, s->c, s->heads, s->rpe ? " rpe" : "",
            s->steep ? " steep" : "", s->order ? "" : " in row order",
            s->pre_norm ? "" : " post-norm", s->bias ? "" : " no qkv bias",
-           s->apart ? " in apart" : "", s->drop ? " drop" : "");
+           s->apart ? " in apart" : "", s->drop ? " drop" : "", s->attn ? " attn drop" : "");
 }
 
 static void build(struct problem *p, const struct shape *s) {
@@ -127,6 +131,7 @@ static struct shape shape_of(struct problem *p, int i) {
   s.steep = i % 9 == 7;
   s.apart = i % 10 >= 5;
   s.drop = i % 11 == 6 || i == 22;
+  s.attn = i % 6 == 2 || i % 16 == 9;
   s.bound = i % 8 == 1 ? 7 : i % 8 == 5 ? 31 : 40;
   return s;
 }
@@ -141,9 +146,11 @@ static void make_grad(struct problem *p, int i) {
   build_grad(p, &s);
 }
 
+/* The base model's levels, then the second of them with relative positions, and with dropout.
+ */
 static bool bench_shape(struct shape *to, int i) {
-  if (i > BASE_LEVELS) return false;
-  int level = i < BASE_LEVELS ? i : 1; /* the last: with relative positions */
+  if (i > BASE_LEVELS + 1) return false;
+  int level = i < BASE_LEVELS ? i : 1;
   struct shape s = {
       .c = base_level[level].c,
       .heads = base_level[level].heads,
@@ -154,6 +161,7 @@ static bool bench_shape(struct shape *to, int i) {
       .order = true,
       .bias = true,
       .rpe = i == BASE_LEVELS,
+      .attn = i == BASE_LEVELS + 1,
       .bound = 31};
   *to = s;
   return true;

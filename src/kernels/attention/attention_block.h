@@ -10,7 +10,7 @@
 #ifndef PT_ATTENTION_BLOCK_H
 #define PT_ATTENTION_BLOCK_H
 
-#include "attention_lanes.h"
+#include "attention_drop.h"
 
 #define LAG 16.0f
 
@@ -87,20 +87,25 @@ PT_INLINE void weigh_block(struct softmax *x, float *buf) {
   }
 }
 
-/* Any d and ld (constants for the usual d): outputs and a block's scores lie in memory. */
-PT_INLINE void attend_any(const struct block *b, const int d, const int64_t ld) {
+/* Any d and ld (constants for the usual d): outputs and a block's scores lie in memory. drop
+ * says whether there is dropout. */
+PT_INLINE void attend_any(const struct block *b, const int d, const int64_t ld,
+                          const bool drop) {
   float *qt = b->room, *ot = qt + d * LANES, *buf = ot + d * LANES, inv[LANES];
   struct softmax x;
   for (int v = 0; v < NV; v++) x.m[v] = pt_vset1(NOTHING), x.sum[v] = pt_vset1(0.0f);
   int32_t g[3 * LANES];
+  struct draws draws;
   take_queries(b, qt, d);
   if (b->table) take_places(b, g);
+  if (drop) take_draws(b, &draws);
   memset(ot, 0, (size_t)d * LANES * sizeof *ot);
   for (int64_t j = 0; j < b->keys; j += BLOCK_KEYS) {
     pt_v top[NV];
     score_block(b, qt, g, j, d, ld, buf, top);
     follow_top(&x, top, ot, d);
     weigh_block(&x, buf);
+    if (drop) leave_out(&draws, j, buf), keep_rest(buf, buf);
     const float *v = b->v + j * ld;
     int e = 0;
     for (; e + CHANNELS <= d; e += CHANNELS)
@@ -108,7 +113,8 @@ PT_INLINE void attend_any(const struct block *b, const int d, const int64_t ld) 
     for (; e < d; e++) gather_values(v + e, ld, ot + e * LANES, buf, 1);
   }
   for (int v = 0; v < NV; v++) pt_vstore(inv + v * PT_VW, x.sum[v]);
-  for (int i = 0; i < LANES; i++) inv[i] = 1.0f / inv[i];
+  const float kept = kept_of(b);
+  for (int i = 0; i < LANES; i++) inv[i] = 1.0f / (kept * inv[i]);
   for (int e = 0; e < d; e++)
     for (int i = 0; i < LANES; i++) ot[e * LANES + i] *= inv[i];
   give_outputs(b, ot, d);
@@ -168,21 +174,22 @@ PT_INLINE void attend_16(const struct block *b, const bool rpe) {
 #endif
 
 static void attend_block(const struct block *b) {
+  const bool usual = b->d == 16 && b->ld == 16;
 #if PT_VW == 16
-  if (b->d == 16 && b->ld == 16) {
+  if (usual && !b->drop) {
     if (b->table)
       attend_16(b, true);
     else
       attend_16(b, false);
     return;
   }
-#else
-  if (b->d == 16 && b->ld == 16) {
-    attend_any(b, 16, 16);
-    return;
-  }
 #endif
-  attend_any(b, b->d, b->ld);
+  if (b->drop)
+    attend_any(b, b->d, b->ld, true);
+  else if (usual)
+    attend_any(b, 16, 16, false);
+  else
+    attend_any(b, b->d, b->ld, false);
 }
 
 #endif

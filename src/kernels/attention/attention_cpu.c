@@ -11,7 +11,8 @@
  * Features may be bf16; what the products read (rows, normalised, and the heads' outputs) is
  * stored in the type of the weights. With AVX-512 BF16 and weights in bf16 q, k, v and the
  * softmax's weights are bf16 as well where attention_dot.h, or attention_tiles.h with AMX, can
- * (heads of 16 channels, no relative positions); all other arithmetic is single precision.
+ * (heads of 16 channels, no relative positions, no dropout of weights); all other arithmetic is
+ * single precision.
  *
  * A lane's chain of operations depends on its query and the patch only (blocks of keys are
  * counted from the patch's first), so tile and threads change no bit. */
@@ -46,7 +47,7 @@ static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; 
 /* Whether q, k and v could be bf16 for these sizes. */
 static bool may_narrow(const struct pt_attention *a) {
 #if defined(__AVX512BF16__)
-  return a->type == PT_BF16 && a->c == a->heads * NARROW_D;
+  return a->type == PT_BF16 && a->c == a->heads * NARROW_D && a->drop.attn <= 0.0f;
 #else
   (void)a;
   return false;
@@ -291,6 +292,7 @@ static void take_coords(const struct work *w) {
  * place i on. */
 static void attend_floats(const struct work *w, int h, int head, int i) {
   const struct sizes *z = &w->z;
+  const struct dropout drop = dropout_of(w->a, w->p.first, head);
   struct block b = {
       .q = w->q + h * z->head + i * z->ld,
       .k = w->k + h * z->head,
@@ -306,6 +308,7 @@ static void attend_floats(const struct work *w, int h, int head, int i) {
       .coord = w->coord,
       .coord_ld = z->padded,
       .first = i,
+      .drop = w->a->drop.attn > 0.0f ? &drop : NULL,
       .room = w->block,
       .out = w->attend + (int64_t)i * w->a->c + head * z->d,
       .out_ld = w->a->c,

@@ -31,6 +31,7 @@ _Static_assert(BLOCK_KEYS % KEYS == 0 && BLOCK_KEYS % STEP == 0, "blocks are who
 typedef uint32_t bits_v __attribute__((vector_size(4 * PT_VW)));
 typedef int32_t int_v __attribute__((vector_size(4 * PT_VW)));
 
+struct dropout;
 struct block {
   const float *q;     /* [queries, d], rows ld apart */
   const float *k, *v; /* [keys, d], rows ld apart, finite up to a multiple of BLOCK_KEYS */
@@ -43,9 +44,10 @@ struct block {
   const int32_t *coord; /* [3, coord_ld] grid coordinates of the keys, and 0 up to a
                          * multiple of BLOCK_KEYS */
   int64_t coord_ld;
-  int first;   /* the first query's place among the keys */
-  float *room; /* [block_floats] */
-  float *out;  /* [queries, d], rows out_ld apart */
+  int first;                  /* the first query's place among the keys */
+  const struct dropout *drop; /* of the weights, see attention_drop.h, or NULL */
+  float *room;                /* [block_floats] */
+  float *out;                 /* [queries, d], rows out_ld apart */
   int64_t out_ld;
 };
 

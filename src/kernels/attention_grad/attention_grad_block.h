@@ -8,11 +8,14 @@
  *   dV += P^T dO,  dK += dS^T Q                                 (lanes: channels)
  * a block of keys at a time, whose P and dS are then in the first cache. Nothing is computed
  * twice: six products for one head. Lanes without a query have dO = 0 and so add nothing.
- * Source: FlashAttention-2 (Dao 2023), algorithm 2, with queries outside. */
+ *
+ * With dropout O and dV are made from the weights that are kept, and dO is divided by the
+ * chance that one is as well; dP counts for those alone, and rowsum(P dP) is still rowsum(dO
+ * O). Source: FlashAttention-2 (Dao 2023), algorithm 2, with queries outside. */
 #ifndef PT_ATTENTION_GRAD_BLOCK_H
 #define PT_ATTENTION_GRAD_BLOCK_H
 
-#include "attention_lanes.h"
+#include "attention_drop.h"
 #include "rows_cpu.h"
 
 #if PT_VW == 16
@@ -160,9 +163,20 @@ PT_INLINE void all_scores(const struct block *b, const struct room *r, const int
     }
 }
 
-/* Scores become weights; their sum, and the sum of values times weights in r->ot. */
+/* The weights of a block of keys without those that are left out; may lie in r->ds. */
+PT_INLINE const float *kept_weights(const struct block *b, const struct room *r,
+                                    const float *p) {
+  if (!b->drop) return p;
+  keep_rest(r->ds, p);
+  return r->ds;
+}
+
+/* Scores become weights, negative where they are left out; their sum, and the sum of values
+ * times those that are kept in r->ot. */
 PT_INLINE void all_weights(const struct block *b, const struct room *r, const int d,
                            const int64_t ld, const pt_v top[NV], pt_v sum[NV]) {
+  struct draws draws;
+  if (b->drop) take_draws(b, &draws);
   memset(r->ot, 0, (size_t)d * LANES * sizeof *r->ot);
   for (int v = 0; v < NV; v++) sum[v] = pt_vset1(0.0f);
   for (int64_t j = 0; j < b->keys; j += BLOCK_KEYS) {
@@ -177,7 +191,8 @@ PT_INLINE void all_weights(const struct block *b, const struct room *r, const in
       PT_UNROLL for (int v = 0; v < NV; v++) sum[v] =
           pt_vadd(sum[v], sum_of(s + v, MANY_KEYS, NV));
     }
-    gather(b->v + j * ld, ld, r->ot, p, d);
+    if (b->drop) leave_out(&draws, j, p);
+    gather(b->v + j * ld, ld, r->ot, kept_weights(b, r, p), d);
   }
 }
 
@@ -191,7 +206,7 @@ PT_INLINE void give_out(const struct head *h, const struct block *b, const struc
       pt_put(h->out, h->out_type, (b->first + l) * h->out_ld + e, r->ot[e * LANES + l]);
 }
 
-/* dO / sum both ways, q times scale by rows, and rowsum(dO O) / sum. */
+/* dO / (kept sum) both ways, q times scale by rows, and rowsum(dO O) / sum. */
 PT_INLINE void take_back(const struct head *h, const struct block *b, const struct room *r,
                          const int d, const float *inv, pt_v along[NV]) {
   const int64_t row = spread_row(d);
@@ -212,6 +227,7 @@ PT_INLINE void take_back(const struct head *h, const struct block *b, const stru
     for (int v = 0; v < NV; v++)
       along[v] = pt_vfma(pt_vload(r->dot + e * LANES + v * PT_VW),
                          pt_vload(r->ot + e * LANES + v * PT_VW), along[v]);
+  for (int v = 0; v < NV; v++) along[v] = pt_vmul(along[v], pt_vset1(kept_of(b)));
 }
 
 /* Counts dS of a block of keys from j on by relative position, each lane for itself. */
@@ -232,6 +248,16 @@ static void count_places(const struct block *b, const struct room *r, int64_t j)
     }
 }
 
+/* dS of a block of keys, where dO V^T counts for nothing in weights that are left out. */
+PT_INLINE void leave_out_back(float *ds, const float *p, const pt_v along[NV]) {
+  for (int n = 0; n < BLOCK_KEYS * NV; n++) {
+    const pt_v weight = pt_vload(p + n * PT_VW), had = pt_vload(ds + n * PT_VW);
+    const int_v left = (int_v)(weight < pt_vset1(0.0f));
+    const int_v to = (left & (int_v)pt_vmul(weight, along[n % NV])) | (~left & (int_v)had);
+    pt_vstore(ds + n * PT_VW, (pt_v)to);
+  }
+}
+
 /* dQ of the block of queries, and what it adds to dK and dV. */
 PT_INLINE void all_back(const struct head *h, const struct block *b, const struct room *r,
                         const int d, const int64_t ld, const pt_v along[NV]) {
@@ -239,6 +265,7 @@ PT_INLINE void all_back(const struct head *h, const struct block *b, const struc
   memset(r->dqt, 0, (size_t)d * LANES * sizeof *r->dqt);
   for (int64_t j = 0; j < b->keys; j += BLOCK_KEYS) {
     const float *p = r->p + j * LANES;
+    spread(r->dv + j * row, kept_weights(b, r, p), r->dor, row);
     for (int i = 0; i < BLOCK_KEYS; i += MANY_KEYS) {
       pt_v s[MANY_KEYS * NV];
       PT_UNROLL for (int n = 0; n < MANY_KEYS * NV; n++) s[n] =
@@ -249,8 +276,8 @@ PT_INLINE void all_back(const struct head *h, const struct block *b, const struc
         pt_vstore(r->ds + at, pt_vmul(pt_vload(p + at), s[n]));
       }
     }
+    if (b->drop) leave_out_back(r->ds, p, along);
     gather(b->k + j * ld, ld, r->dqt, r->ds, d);
-    spread(r->dv + j * row, p, r->dor, row);
     spread(r->dk + j * row, r->ds, r->qr, row);
     if (h->drpe) count_places(b, r, j);
   }
@@ -290,7 +317,7 @@ PT_INLINE void back_any(const struct head *h, const struct room *r, const int d,
     all_scores(&b, r, d, ld, top);
     all_weights(&b, r, d, ld, top, sum);
     for (int v = 0; v < NV; v++) pt_vstore(inv + v * PT_VW, sum[v]);
-    for (int l = 0; l < LANES; l++) inv[l] = 1.0f / inv[l];
+    for (int l = 0; l < LANES; l++) inv[l] = 1.0f / (kept_of(&b) * inv[l]);
     give_out(h, &b, r, d, inv);
     if (!h->dq) continue;
     take_back(h, &b, r, d, inv, along);

@@ -432,6 +432,8 @@ static void one_head(const struct crew *w, int h) {
   s.b.table_ld = table_row(f->rpe_bound), s.b.bound = f->rpe_bound;
   s.b.coord = l->coord, s.b.coord_ld = z->padded;
   if (f->rpe) take_table(w, w->first_head + h), s.b.table = w->table;
+  const struct dropout drop = dropout_of(f, w->p.first, w->first_head + h);
+  if (f->drop.attn > 0.0f) s.b.drop = &drop;
   s.dout = l->dout + col, s.dout_ld = z->row;
   s.out = pt_at_mut(l->o, o_type, col), s.out_ld = z->row, s.out_type = o_type;
   if (w->back) {
