@@ -97,18 +97,9 @@ static int read_names(struct pt_env *env, const struct pt_value *root,
 /* What pt_train_network_build cannot train, with its place in the file. */
 static int check_network(const struct pt_value *model, const struct pt_ptv3 *cfg,
                          struct ptv3_error *err) {
-  const struct pt_value *backbone = pt_get(model, "backbone");
-  if (cfg->enc_mode)
-    pt_fail_value(err, pt_get(backbone, "enc_mode"),
-                  "training with enc_mode=True is not "
-                  "supported");
-  else if (cfg->attn_drop > 0)
-    pt_fail_value(
-        err, pt_get(backbone, "attn_drop"),
-        "dropout on the weights of the softmax is not supported: attn_drop = 0.0, as in "
-        "all of Pointcept's configurations");
-  else
-    return PTV3_OK;
+  if (!cfg->enc_mode) return PTV3_OK;
+  pt_fail_value(err, pt_get(pt_get(model, "backbone"), "enc_mode"),
+                "training with enc_mode=True is not supported");
   return err->status = PTV3_UNSUPPORTED;
 }
 

@@ -37,6 +37,7 @@ model = dict(
         dec_patch_size=(64,),
         drop_path=0.2,
         proj_drop=0.1,
+        attn_drop=0.1,
         shuffle_orders=True,
     ),
     criteria=[
