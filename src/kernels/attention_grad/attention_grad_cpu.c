@@ -44,7 +44,7 @@ static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; 
 /* Whether attention_grad_tiles.h could be for these sizes. */
 static bool may_tile(const struct pt_attention *f) {
 #if defined(PT_TILES)
-  return f->type == PT_BF16 && f->c == f->heads * HEAD;
+  return f->type == PT_BF16 && f->c == f->heads * HEAD && f->drop.attn <= 0.0f;
 #else
   (void)f;
   return false;
