@@ -19,7 +19,7 @@
 struct shape {
   int c, heads, patch, clouds;
   int64_t n[4]; /* rows of each cloud */
-  bool pre_norm, order, bias, rpe, steep, apart, drop, attn;
+  bool pre_norm, order, bias, rpe, steep, apart, drop, attn, far;
   int bound;
 };
 enum { STEEP = 8 }; /* scores then differ by more than attention_dot.h's BOUND */
@@ -39,10 +39,11 @@ static void take_order(struct problem *p, struct pt_attention *a) {
   a->order = order;
 }
 
-static void take_rpe(struct problem *p, struct pt_attention *a, int bound) {
+static void take_rpe(struct problem *p, struct pt_attention *a, int bound, bool far) {
   int32_t *coord = make_in(p, 3 * a->n, sizeof *coord);
   for (int64_t i = 0; i < 3 * a->n; i++)
-    coord[i] = 2097000 + (int32_t)draw(p, 0, 3 * bound / 2);
+    coord[i] =
+        far ? (int32_t)draw(p, 0, 2097151) : 2097000 + (int32_t)draw(p, 0, 3 * bound / 2);
   a->coord = coord;
   a->rpe_bound = bound;
   a->rpe = make_floats(p, 3 * (2 * (int64_t)bound + 1) * a->heads, 0.0f, 1.0f);
@@ -64,7 +65,7 @@ static void build_op(struct problem *p, const struct shape *s, struct pt_attenti
   a->proj_bias = make_floats(p, s->c, 0.0f, 0.2f);
   a->scale = 1.0f / sqrtf((float)(s->c / s->heads));
   if (s->steep) a->scale *= STEEP;
-  if (s->rpe) take_rpe(p, a, s->bound);
+  if (s->rpe) take_rpe(p, a, s->bound, s->far);
   a->drop = (struct pt_drop){.seed = 5, .stream = 3};
   if (s->drop) a->drop.path = 0.2f, a->drop.proj = 0.1f;
   if (s->attn) a->drop.attn = 0.3f;
@@ -74,10 +75,11 @@ static void build_op(struct problem *p, const struct shape *s, struct pt_attenti
             (1 - (double)a->drop.attn);
   p->rounded = 6;
   snprintf(p->text, sizeof p->text, "clouds=%d n=%ld K=%d c=%d heads=%d%s%s%s%s%s%s%s%s",
-           s->clouds, (long)a->n, s->patch, s->c, s->heads, s->rpe ? " rpe" : "",
-           s->steep ? " steep" : "", s->order ? "" : " in row order",
-           s->pre_norm ? "" : " post-norm", s->bias ? "" : " no qkv bias",
-           s->apart ? " in apart" : "", s->drop ? " drop" : "", s->attn ? " attn drop" : "");
+           s->clouds, (long)a->n, s->patch, s->c, s->heads,
+           s->rpe ? s->far ? " rpe far" : " rpe" : "", s->steep ? " steep" : "",
+           s->order ? "" : " in row order", s->pre_norm ? "" : " post-norm",
+           s->bias ? "" : " no qkv bias", s->apart ? " in apart" : "", s->drop ? " drop" : "",
+           s->attn ? " attn drop" : "");
 }
 
 static void build(struct problem *p, const struct shape *s) {
@@ -128,6 +130,7 @@ static struct shape shape_of(struct problem *p, int i) {
   s.order = i % 5 != 2;
   s.bias = i % 7 != 3;
   s.rpe = i % 4 == 1 || i % 16 == 0;
+  s.far = i % 12 == 9;
   s.steep = i % 9 == 7;
   s.apart = i % 10 >= 5;
   s.drop = i % 11 == 6 || i == 22;
@@ -144,6 +147,19 @@ static void make(struct problem *p, int i) {
 static void make_grad(struct problem *p, int i) {
   const struct shape s = shape_of(p, i);
   build_grad(p, &s);
+}
+
+/* Coordinates as in a scan: a wavy surface along a Z-order curve, a patch a piece 32 wide. */
+static void lie_on_surface(const struct pt_attention *a) {
+  int32_t *coord = (int32_t *)(uintptr_t)a->coord;
+  for (int64_t i = 0; i < a->n; i++) {
+    int32_t x = 0, y = 0, *to = coord + 3 * (a->order ? a->order[i] : i);
+    for (int bit = 0; bit < 16; bit++) {
+      x |= (int32_t)(i >> 2 * bit & 1) << bit;
+      y |= (int32_t)(i >> (2 * bit + 1) & 1) << bit;
+    }
+    to[0] = x, to[1] = y, to[2] = (int32_t)lrint(4 * sin(0.15 * x) + 3 * cos(0.2 * y));
+  }
 }
 
 /* The base model's levels, then the second of them with relative positions, and with dropout.
@@ -171,6 +187,7 @@ static bool bench(struct problem *p, int i) {
   struct shape s;
   if (!bench_shape(&s, i)) return false;
   build(p, &s);
+  if (s.rpe) lie_on_surface(p->op);
   return true;
 }
 
@@ -178,6 +195,7 @@ static bool bench_grad(struct problem *p, int i) {
   struct shape s;
   if (!bench_shape(&s, i)) return false;
   build_grad(p, &s);
+  if (s.rpe) lie_on_surface(&((const struct pt_attention_grad *)p->op)->f);
   return true;
 }
 

@@ -16,6 +16,7 @@
 #define PT_ATTENTION_GRAD_BLOCK_H
 
 #include "attention_drop.h"
+#include "attention_grad_places.h"
 #include "rows_cpu.h"
 
 #if PT_VW == 16
@@ -38,8 +39,9 @@ struct head {
   void *dq, *dk, *dv; /* [keys, d], rows dqkv_ld apart; NULL: only out is wanted */
   int64_t dqkv_ld;
   enum pt_dtype dqkv_type;
-  float *drpe; /* [3, 2 bound + 1], or NULL */
-  float *room; /* [head_floats] */
+  float *drpe;       /* [3, 2 bound + 1], or NULL */
+  const int32_t *by; /* with drpe: [3, b.coord_ld], see count_places */
+  float *room;       /* [head_floats] */
 };
 
 /* Channels in whole steps of spread. */
@@ -50,7 +52,7 @@ static inline int64_t spread_row(int d) {
 /* Parts of the room. */
 struct room {
   float *p;                   /* [padded keys, LANES] scores, then weights */
-  float *ds;                  /* [BLOCK_KEYS, LANES] */
+  float *ds;                  /* [BLOCK_KEYS, LANES]; in the end in the place of p, with drpe */
   float *qt, *ot, *dot, *dqt; /* [d, LANES] q, O, dO / sum and dQ */
   float *qr, *dor;            /* [LANES, spread_row] q times scale, dO / sum */
   float *dk, *dv;             /* [padded keys, spread_row] */
@@ -230,24 +232,6 @@ PT_INLINE void take_back(const struct head *h, const struct block *b, const stru
   for (int v = 0; v < NV; v++) along[v] = pt_vmul(along[v], pt_vset1(kept_of(b)));
 }
 
-/* Counts dS of a block of keys from j on by relative position, each lane for itself. */
-static void count_places(const struct block *b, const struct room *r, int64_t j) {
-  int32_t g[3 * LANES], at[LANES];
-  take_places(b, g);
-  for (int i = 0; i < BLOCK_KEYS && j + i < b->keys; i++)
-    for (int a = 0; a < 3; a++) {
-      float *bins = r->bins + a * (2 * b->bound + 1) * LANES;
-      const int32_t key = b->coord[a * b->coord_ld + j + i];
-      for (int v = 0; v < NV; v++) {
-        int_v query;
-        memcpy(&query, g + a * LANES + v * PT_VW, sizeof query);
-        query = held(query - key, 2 * b->bound);
-        memcpy(at + v * PT_VW, &query, sizeof query);
-      }
-      for (int l = 0; l < LANES; l++) bins[at[l] * LANES + l] += r->ds[i * LANES + l];
-    }
-}
-
 /* dS of a block of keys, where dO V^T counts for nothing in weights that are left out. */
 PT_INLINE void leave_out_back(float *ds, const float *p, const pt_v along[NV]) {
   for (int n = 0; n < BLOCK_KEYS * NV; n++) {
@@ -264,7 +248,7 @@ PT_INLINE void all_back(const struct head *h, const struct block *b, const struc
   const int64_t row = spread_row(d);
   memset(r->dqt, 0, (size_t)d * LANES * sizeof *r->dqt);
   for (int64_t j = 0; j < b->keys; j += BLOCK_KEYS) {
-    const float *p = r->p + j * LANES;
+    float *p = r->p + j * LANES;
     spread(r->dv + j * row, kept_weights(b, r, p), r->dor, row);
     for (int i = 0; i < BLOCK_KEYS; i += MANY_KEYS) {
       pt_v s[MANY_KEYS * NV];
@@ -279,8 +263,9 @@ PT_INLINE void all_back(const struct head *h, const struct block *b, const struc
     if (b->drop) leave_out_back(r->ds, p, along);
     gather(b->k + j * ld, ld, r->dqt, r->ds, d);
     spread(r->dk + j * row, r->ds, r->qr, row);
-    if (h->drpe) count_places(b, r, j);
+    if (h->drpe) memcpy(p, r->ds, BLOCK_KEYS * LANES * sizeof *p);
   }
+  if (h->drpe) count_places(b, h->by, r->p, r->bins);
   for (int l = 0; l < b->queries; l++)
     for (int e = 0; e < d; e++)
       pt_put(h->dq, h->dqkv_type, (b->first + l) * h->dqkv_ld + e,

@@ -99,6 +99,7 @@ struct patch_room {
   float *drpe;          /* [group, table] */
   struct pt_norm *norm; /* [len] of x, or of the sum in post-norm form */
   int32_t *coord;       /* [3, padded] grid coordinates, with rpe */
+  int32_t *by;          /* [3, padded] places sorted by them, with drpe */
 };
 
 /* A thread, and what it works on. */
@@ -138,6 +139,7 @@ static int64_t lay_patch(struct crew *w, char *at) {
   PLACE(l->drpe, pt_floats(z->group * z->table));
   PLACE(l->norm, z->len * (int64_t)sizeof *l->norm);
   PLACE(l->coord, 3 * z->padded * (int64_t)sizeof *l->coord);
+  PLACE(l->by, 3 * z->padded * (int64_t)sizeof *l->by);
   if (at) l->k = l->q + z->part, l->v = l->k + z->part;
   return bytes;
 }
@@ -231,6 +233,9 @@ static void give_dy(const struct crew *w, int64_t place, float *ds) {
   pt_narrow_row(pt_at_mut(w->l.dy, type, place * w->wide), type, ds, w->f->c);
 }
 
+/* Whether the table of relative positions has a gradient. */
+static bool counts_places(const struct crew *w) { return w->f->rpe && w->a->drpe; }
+
 static void take_coord(const struct crew *w, int64_t place) {
   for (int d = 0; d < 3; d++)
     w->l.coord[d * w->z.padded + place] =
@@ -311,9 +316,17 @@ static int64_t own_rows(const struct crew *w, int64_t *t, int64_t m) {
   return skip < m ? m - skip : 0;
 }
 
+/* The patch's places by coordinate, axis by axis; dqkv is not in use yet. */
+static void sort_axes(const struct crew *w) {
+  const int64_t ld = w->z.padded;
+  for (int a = 0; a < 3 && counts_places(w); a++)
+    sort_places(w->l.coord + a * ld, w->p.len, w->l.by + a * ld, w->l.dqkv);
+}
+
 static void group_rows(struct crew *w, int64_t t, int64_t m) {
   const struct sizes *z = &w->z;
   qkv_rows(w, t, m);
+  if (w->back && w->first_head == 0 && t == 0) sort_axes(w);
   if (!w->back || (m = own_rows(w, &t, m)) == 0) return;
   columns(m, rows_of(w->l.dy, w->a->proj_t.type, t, w->wide), &w->a->proj_t, NULL,
           w->first_head * z->d, w->heads * z->d, w->l.dout + t * z->row, z->row);
@@ -441,7 +454,7 @@ static void one_head(const struct crew *w, int h) {
     s.dk = pt_at_mut(l->dqkv, type, n + col);
     s.dv = pt_at_mut(l->dqkv, type, 2 * n + col);
     s.dqkv_ld = z->row3, s.dqkv_type = type;
-    if (f->rpe && w->a->drpe) s.drpe = l->drpe + h * z->table;
+    if (counts_places(w)) s.drpe = l->drpe + h * z->table, s.by = l->by;
   }
   back(w, &s);
 }
@@ -480,7 +493,7 @@ static void add_group(const struct crew *w) {
 /* The relative positions' table, heads shared out. */
 static void add_table(const struct crew *w) {
   int begin, end;
-  if (!w->f->rpe || !w->a->drpe) return;
+  if (!counts_places(w)) return;
   pt_turn_share(&w->t, w->heads, 1, &begin, &end);
   for (int h = begin; h < end; h++)
     for (int64_t i = 0; i < w->z.table; i++)
