@@ -101,7 +101,7 @@ static int add_blocks(struct build *k, const char *side, int stage,
     snprintf(label, sizeof label, "%s%d.block%d", side, stage, i);
     int y = tensor(k, t->n, g->channels);
     bool last = i + 1 == g->depth;
-    int branch = k->b.cfg->compat_151 && !last ? tensor(k, t->n, g->channels) : -1;
+    int branch = pt_conv_sees_branch(k->b.cfg) && !last ? tensor(k, t->n, g->channels) : -1;
     const struct pt_block_weights *bw = w ? &w[i] : &none;
     add_cpe(k, label, t, g->channels, bw, &f, y);
     add_attention(k, label, t, g, bw, i % k->b.cfg->orders, patch, y);

@@ -40,6 +40,13 @@ struct pt_ptv3 {
  * Source: Pointcept RPE.pos_bnd. */
 int pt_rpe_bound(int patch);
 
+/* Whether the convolution of a block sees the MLP's branch of the block before, not the sum:
+ * in Pointcept 1.5.1 the sparse tensor keeps what was last put into it, which is the branch,
+ * and with post-norm the sum after its norm. */
+static inline bool pt_conv_sees_branch(const struct pt_ptv3 *cfg) {
+  return cfg->compat_151 && cfg->pre_norm;
+}
+
 struct pt_value;
 
 /* Reads the `model` dict of a configuration: { type = "DefaultSegmentorV2", backbone = {type

@@ -6,9 +6,8 @@
  * drop multiplies the numbers of a row by what drop.h says: those of the hidden layer by that
  * of proj, those of the branch by those of proj and path.
  *
- * With branch given, what is added to in (pre-norm; the norm's output in post-norm) is stored
- * there as well: weights trained by Pointcept 1.5.1 feed it to the next convolution. It is
- * meant for use without drop.
+ * With branch given (pre-norm alone), what is added to in is stored there as well: weights
+ * trained by Pointcept 1.5.1 feed it to the next convolution.
  * GELU is exact: 0.5 v (1 + erf(v / sqrt 2)). LayerNorm eps 1e-5. The hidden layer lives in
  * the tile. Source: Pointcept MLP, Block; torch.nn.GELU(approximate='none'). */
 #ifndef PT_MLP_H

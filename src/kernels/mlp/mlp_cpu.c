@@ -29,16 +29,14 @@ int64_t PT_FN(pt_mlp_scratch)(const struct pt_mlp *a, int tile) {
 static void finish_row(const struct pt_mlp *a, int64_t r, float *sum) {
   const void *in = pt_at(pt_mlp_in(a), a->type, r * a->c);
   void *row = pt_at_mut(a->x, a->type, r * a->c);
-  void *branch = a->branch ? pt_at_mut(a->branch, a->type, r * a->c) : NULL;
   pt_drop_row(&a->drop, r, sum, a->c);
+  if (a->branch) pt_narrow_row(pt_at_mut(a->branch, a->type, r * a->c), a->type, sum, a->c);
   if (a->pre_norm) {
-    if (branch) pt_narrow_row(branch, a->type, sum, a->c);
     pt_sum_row(row, in, a->type, sum, a->c);
     return;
   }
   pt_add_row(sum, in, a->type, a->c);
   pt_layernorm_row(row, a->type, sum, a->c, a->gamma, a->beta);
-  if (branch) memcpy(branch, row, (size_t)(a->c * pt_feature_bytes(a->type)));
 }
 
 static struct pt_src normalised(const struct pt_mlp *a, int64_t first, int64_t rows,

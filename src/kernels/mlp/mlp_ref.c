@@ -25,10 +25,9 @@ static void one_row(const struct pt_mlp *a, int64_t r, double *scratch) {
   pt_ref_linear(sum, hidden, &a->w2, a->b2);
   for (int i = 0; i < a->c; i++)
     sum[i] *= (double)pt_drop_path(&a->drop, r) * (double)pt_drop_proj(&a->drop, r, a->c, i);
-  if (a->branch && a->pre_norm) store(a, a->branch, r, sum);
+  if (a->branch) store(a, a->branch, r, sum);
   for (int i = 0; i < a->c; i++) sum[i] += in[i];
   if (!a->pre_norm) pt_ref_layernorm(sum, sum, a->c, a->gamma, a->beta);
-  if (a->branch && !a->pre_norm) store(a, a->branch, r, sum);
   store(a, a->x, r, sum);
 }
 
