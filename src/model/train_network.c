@@ -98,6 +98,7 @@ static int add_linear_grad(struct pt_train_build *k, const char *label, int64_t 
                                              .c = c,
                                              .type = k->b.cfg->type,
                                              .gtype = gtype,
+                                             .ldw = in,
                                              .wt = w->wt,
                                              .dw = w->dw,
                                              .db = w->dbias};

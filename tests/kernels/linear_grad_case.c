@@ -1,5 +1,5 @@
 /* linear_grad_case.c - problems for linear_grad: with and without dx, added to or written, with
- * gradients of the features' type or float.
+ * gradients of the features' type or float, of a whole weight or of some of its columns.
  * Depth: the longest sum, over rows or over outputs. Rounded: g, before it meets the weights.
  */
 #include "check.h"
@@ -9,6 +9,7 @@ struct shape {
   int64_t n;
   int in, c;
   bool dx, add, bias, float_g;
+  int more; /* columns of the weight besides */
 };
 
 static void build(struct problem *p, const struct shape *s) {
@@ -22,13 +23,15 @@ static void build(struct problem *p, const struct shape *s) {
     a->dx = s->add ? make_features_inout(p, s->n * s->in, 1.0f)
                    : make_features_out(p, s->n * s->in);
   a->wt = make_mat(p, s->c, s->in);
-  a->dw = make_inout(p, (int64_t)s->c * s->in, 1.0f);
+  a->ldw = s->in + s->more;
+  a->dw = make_inout(p, s->c * a->ldw, 1.0f);
   a->db = s->bias ? make_inout(p, s->c, 1.0f) : NULL;
   p->op = a;
   p->rows = s->n;
   p->depth = (double)(s->n > s->c ? s->n : s->c);
   p->rounded = 1;
-  snprintf(p->text, sizeof p->text, "n=%ld %d <- %d%s%s%s", (long)s->n, s->in, s->c,
+  snprintf(p->text, sizeof p->text, "n=%ld %d of %ld <- %d%s%s%s", (long)s->n, s->in,
+           (long)a->ldw, s->c,
            !s->dx   ? " no dx"
            : s->add ? " added"
                     : "",
@@ -44,15 +47,16 @@ static void make(struct problem *p, int i) {
                           .dx = i % 5 != 3,
                           .add = i % 3 == 1,
                           .bias = i % 4 != 2,
-                          .float_g = i % 2};
+                          .float_g = i % 2,
+                          .more = i % 3 == 2 ? 1 + i % 20 : 0};
   build(p, &s);
 }
 
 static bool bench(struct problem *p, int i) {
-  static const struct shape of[] = {{16384, 64, 13, true, false, true, true},
-                                    {16384, 32, 64, true, false, true, false},
-                                    {4096, 128, 64, true, false, true, false},
-                                    {1024, 512, 256, true, false, true, false}};
+  static const struct shape of[] = {{16384, 64, 13, true, false, true, true, 0},
+                                    {16384, 32, 64, true, false, true, false, 0},
+                                    {4096, 128, 64, true, false, true, false, 0},
+                                    {1024, 512, 256, true, false, true, false, 0}};
   if (i >= (int)(sizeof of / sizeof of[0])) return false;
   build(p, &of[i]);
   return true;

@@ -490,7 +490,7 @@ static void run_layernorm(struct refcase *c) {
 
 /* The backward pass of a Linear: x is [n, in]. */
 static void check_linear_grad(struct refcase *c, const float *x, int64_t n, int in, int out) {
-  struct pt_linear_grad a = {.n = n, .in = in, .c = out, .x = x};
+  struct pt_linear_grad a = {.n = n, .in = in, .c = out, .ldw = in, .x = x};
   a.g = ref_f32(c, NULL, "grad_out"), a.dx = ref_alloc(c, n * in, 4);
   a.wt = pack_back(c, ref_f32(c, NULL, "weight"), in, out);
   a.dw = filled(c, (int64_t)in * out, 0), a.db = filled(c, out, 0);
@@ -1077,6 +1077,7 @@ static float *branch_backward(struct refcase *c, const struct branch *b, float *
   snprintf(text, sizeof text, "%s.1.", b->name);
   check_batchnorm_grad(c, text, b->y, b->stats, g, b->n, b->out);
   struct pt_linear_grad a = {.n = b->n, .in = b->in, .c = b->out, .x = b->x, .g = g};
+  a.ldw = b->in;
   a.wt = pack_back(c, ref_f32(c, NULL, "w/%s.0.weight", b->name), b->in, b->out);
   a.dx = ref_alloc(c, b->n * b->in, 4);
   a.dw = filled(c, (int64_t)b->in * b->out, 0), a.db = filled(c, b->out, 0);

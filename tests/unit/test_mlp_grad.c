@@ -119,7 +119,7 @@ static void test_linear(void **state) {
   new_part(&m, "weight", m.in * m.out, 0.0f, 0.5f);
   new_part(&m, "bias", m.out, 0.0f, 0.5f);
   m.weigh = made_floats(m.rows * m.out, 0.0f, 1.0f), m.y = made_floats(m.rows * m.out, 0, 0);
-  struct pt_linear_grad a = {.n = m.rows, .in = m.in, .c = m.out, .type = PT_F32};
+  struct pt_linear_grad a = {.n = m.rows, .in = m.in, .c = m.out, .ldw = m.in, .type = PT_F32};
   a.gtype = PT_F32, a.x = m.part[0].v, a.g = m.weigh;
   a.wt = packed(&m, 1, 1, m.out, m.in, true);
   a.dx = m.part[0].g, a.dw = m.part[1].g, a.db = m.part[2].g;

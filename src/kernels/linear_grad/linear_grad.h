@@ -23,6 +23,7 @@ struct pt_linear_grad {
   bool add;            /* dx is added to, else written */
   struct pt_mat wt;    /* (c, in): W itself, for g W */
   float *dw;           /* [c, in] as the state_dict has it; added to */
+  int64_t ldw;         /* numbers from row to row of dw: in, or more for columns of a weight */
   float *db;           /* [c] added to, or NULL */
 };
 

@@ -63,7 +63,7 @@ static void add(const void *op, const struct pt_turn *t) {
   const int64_t rows = t->end - t->first; /* all tiles of the turn are one run of rows */
   const struct pt_src g = pt_src(pt_at(a->g, a->gtype, t->first * a->c), a->gtype, a->c);
   const struct pt_src x = pt_src(pt_at(a->x, a->type, t->first * a->in), a->type, a->in);
-  pt_turn_outer_pairs(t, rows, g, x, a->c, a->in, a->dw, a->in);
+  pt_turn_outer_pairs(t, rows, g, x, a->c, a->in, a->dw, a->ldw);
   if (a->db) pt_turn_sums(t, rows, g, a->c, a->db);
 }
 

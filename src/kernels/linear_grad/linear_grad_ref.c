@@ -31,7 +31,7 @@ static void one_output(const struct pt_linear_grad *a, int o, double *dw) {
     for (int i = 0; i < a->in; i++) dw[i] += g * (double)pt_get(a->x, a->type, r * a->in + i);
   }
   for (int i = 0; i < a->in; i++) {
-    float *at = a->dw + (int64_t)o * a->in + i;
+    float *at = a->dw + o * a->ldw + i;
     *at = (float)((double)*at + dw[i]);
   }
   if (a->db) a->db[o] = (float)((double)a->db[o] + db);
