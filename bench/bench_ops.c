@@ -261,6 +261,7 @@ static void bench_conv_grad(const struct run *r, const struct level *l, int size
                               .x = x,
                               .g = g,
                               .dx = stem ? NULL : dx,
+                              .add = true,
                               .wt = made_mats(taps, c, in, mats, &wt),
                               .dw = dw,
                               .dbias = stem ? NULL : dbias};

@@ -233,6 +233,7 @@ void pt_add_conv_grad(struct pt_train_build *k, const char *label, int stage, in
                                          .c = c,
                                          .type = k->b.cfg->type,
                                          .xtype = xtype,
+                                         .add = true,
                                          .wt = w->wt,
                                          .dw = w->dw,
                                          .dbias = w->dbias};

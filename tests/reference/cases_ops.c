@@ -245,6 +245,7 @@ static struct pt_conv_grad conv_grad(struct refcase *c, const struct points *p, 
                            .x = x,
                            .g = g,
                            .dx = dx,
+                           .add = true,
                            .wt = {ref_alloc(c, taps * one, 1), out, in, PT_F32},
                            .dw = filled(c, out * taps * in, 0),
                            .dbias = filled(c, out, 0)};

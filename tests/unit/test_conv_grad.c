@@ -126,7 +126,7 @@ static void compare(struct net *t, float *from, const float *grad, int64_t count
 static void grad_case(int size, int in, int c) {
   struct net t = open_net(size, in, c);
   const int64_t taps = (int64_t)size * size * size, one = pt_mat_size(c, in, PT_F32);
-  float *dx = made_floats(t.n * in, 0.0f, 0.0f), *dw = made_floats(c * taps * in, 0.0f, 0.0f);
+  float *dx = made_floats(t.n * in, 5.0f, 1.0f), *dw = made_floats(c * taps * in, 0.0f, 0.0f);
   float *dbias = made_floats(c, 0.0f, 0.0f);
   char *wt = made_room(taps * one);
   for (int64_t k = 0; k < taps; k++)

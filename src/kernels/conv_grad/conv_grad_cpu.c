@@ -67,6 +67,15 @@ struct work {
   int64_t near; /* bytes of the neighbours */
 };
 
+/* Row r of dx from that of the tile. */
+static void put_row(const struct pt_conv_grad *a, int64_t r, const float *y) {
+  void *dx = pt_at_mut(a->dx, a->type, r * a->in);
+  if (a->add)
+    pt_add_to_row(dx, a->type, y, a->in);
+  else
+    pt_narrow_row(dx, a->type, y, a->in);
+}
+
 static void one_tile(const void *op, int64_t first, int64_t rows, char *scratch) {
   const struct work *w = op;
   const struct pt_conv_grad *a = w->a;
@@ -75,8 +84,7 @@ static void one_tile(const void *op, int64_t first, int64_t rows, char *scratch)
   const struct pt_conv_tile *t = PT_FN(pt_conv_look)(&w->v, first, (int)rows, scratch);
   if (a->dx) {
     PT_FN(pt_conv_rows)(&w->v, t, first, y, ld);
-    for (int64_t r = 0; r < rows; r++)
-      pt_add_to_row(pt_at_mut(a->dx, a->type, (first + r) * a->in), a->type, y + r * ld, a->in);
+    for (int64_t r = 0; r < rows; r++) put_row(a, first + r, y + r * ld);
   }
 #if defined(PT_AMX)
   if (in_tiles(a)) PT_FN(pt_transposed)

@@ -17,7 +17,8 @@ static void one_block(const struct pt_conv_grad *a, int64_t b, double *y) {
   int32_t *table = (int32_t *)(y + (int64_t)a->in * a->c);
   pt_block_unfold(a->vox, b, a->size / 2, table);
   for (int64_t r = a->vox->start[b]; r < a->vox->start[b + 1]; r++) {
-    pt_ref_row(y, a->dx, a->type, r, a->in);
+    for (int i = 0; i < a->in; i++)
+      y[i] = a->add ? (double)pt_get(a->dx, a->type, r * a->in + i) : 0.0;
     pt_ref_conv_row(y, a->vox, r, table, a->size, a->g, a->type, &a->wt, true);
     for (int i = 0; i < a->in; i++) pt_put(a->dx, a->type, r * a->in + i, (float)y[i]);
   }
