@@ -8,7 +8,7 @@
 struct shape {
   int64_t n;
   int c, hidden;
-  bool pre_norm, drop;
+  bool pre_norm, drop, branch;
 };
 
 static void build(struct problem *p, const struct shape *s) {
@@ -25,6 +25,7 @@ static void build(struct problem *p, const struct shape *s) {
   f->b2 = make_floats(p, c, 0.0f, 0.2f);
   a->x = make_features(p, s->n * c, 0.0f, 2.0f);
   a->g = make_features_inout(p, s->n * c, 1.0f);
+  if (s->branch) a->g_branch = make_features(p, s->n * c, 0.0f, 1.0f);
   a->w1_t = make_mat(p, hidden, c);
   a->w2_t = make_mat(p, c, hidden);
   a->dgamma = make_inout(p, c, 1.0f);
@@ -38,8 +39,9 @@ static void build(struct problem *p, const struct shape *s) {
   p->depth = (double)s->n + c + hidden;
   p->gain = c < 16 ? 4 : 1;
   p->rounded = 4;
-  snprintf(p->text, sizeof p->text, "n=%ld c=%d hidden=%d %s%s", (long)s->n, c, hidden,
-           s->pre_norm ? "pre-norm" : "post-norm", s->drop ? " drop" : "");
+  snprintf(p->text, sizeof p->text, "n=%ld c=%d hidden=%d %s%s%s", (long)s->n, c, hidden,
+           s->pre_norm ? "pre-norm" : "post-norm", s->drop ? " drop" : "",
+           s->branch ? " branch" : "");
 }
 
 static void make(struct problem *p, int i) {
@@ -49,14 +51,15 @@ static void make(struct problem *p, int i) {
   struct shape s = {.n = n[i % 11], .c = width, .hidden = 4 * width};
   if (i % 4 == 3) s.hidden = (int)draw(p, 1, 5 * width);
   s.pre_norm = i % 3 != 2, s.drop = i % 5 == 2;
+  s.branch = s.pre_norm && i % 4 == 1;
   build(p, &s);
 }
 
 static bool bench(struct problem *p, int i) {
   if (i >= BASE_LEVELS) return false;
   const int c = base_level[i].c;
-  build(p, &(struct shape){base_level[i].rows, c, 4 * c, true, false});
+  build(p, &(struct shape){base_level[i].rows, c, 4 * c, true, false, false});
   return true;
 }
 
-const struct op_cases cases_mlp_grad = {44, make, bench, true};
+const struct op_cases cases_mlp_grad = {66, make, bench, true};

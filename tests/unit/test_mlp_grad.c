@@ -29,6 +29,8 @@ struct made {
   struct part part[MAX_PARTS];
   int parts, rows, in, hidden, out;
   float *weigh, *y; /* [rows, out] */
+  float *weigh_branch,
+      *branch; /* [rows, out] of an mlp's branch; NULL: it counts for nothing */
   struct pt_mlp f;
   void *mat[4];
 };
@@ -44,7 +46,7 @@ static void free_made(struct made *m) {
   for (int i = 0; i < m->parts; i++)
     free(m->part[i].v), free(m->part[i].g), free(m->part[i].more);
   for (int i = 0; i < 4; i++) free(m->mat[i]);
-  free(m->weigh), free(m->y);
+  free(m->weigh), free(m->y), free(m->weigh_branch), free(m->branch);
 }
 
 #define RUN(op, a)                                                  \
@@ -71,6 +73,8 @@ static double sum_of(struct made *m, forward_fn *forward) {
   double sum = 0;
   forward(m);
   for (int i = 0; i < m->rows * m->out; i++) sum += (double)m->weigh[i] * (double)m->y[i];
+  for (int i = 0; m->branch && i < m->rows * m->out; i++)
+    sum += (double)m->weigh_branch[i] * (double)m->branch[i];
   return sum;
 }
 
@@ -138,7 +142,7 @@ static void test_linear(void **state) {
 /* ---- mlp: x, gamma, beta, W1, b1, W2, b2 ---- */
 
 static void mlp_forward(struct made *m) {
-  m->f.in = m->part[0].v, m->f.x = m->y;
+  m->f.in = m->part[0].v, m->f.x = m->y, m->f.branch = m->branch;
   m->f.w1 = packed(m, 0, 3, m->hidden, m->in, false);
   m->f.w2 = packed(m, 1, 5, m->in, m->hidden, false);
   RUN(mlp, &m->f);
@@ -150,7 +154,8 @@ static void mlp_backward(struct made *m, bool more) {
   memcpy(to[0], m->weigh, (size_t)(m->rows * m->in) * sizeof(float));
   mlp_forward(m);
   struct pt_mlp_grad a = {.f = m->f, .x = m->part[0].v, .g = to[0]};
-  a.f.in = NULL, a.f.x = NULL;
+  a.f.in = NULL, a.f.x = NULL, a.f.branch = NULL;
+  a.g_branch = m->weigh_branch;
   a.w1_t = packed(m, 2, 3, m->hidden, m->in, true);
   a.w2_t = packed(m, 3, 5, m->in, m->hidden, true);
   a.dgamma = to[1], a.dbeta = to[2], a.dw1 = to[3], a.db1 = to[4], a.dw2 = to[5];
@@ -158,11 +163,11 @@ static void mlp_backward(struct made *m, bool more) {
   RUN(mlp_grad, &a);
 }
 
-static void check_mlp(bool pre_norm, float path, float proj) {
+static void check_mlp(bool pre_norm, bool branch, float path, float proj) {
   char what[80];
   struct made m = {.rows = 11, .in = 7, .hidden = 13, .out = 7};
-  snprintf(what, sizeof what, "mlp pre-norm %d, drop %g %g", pre_norm, (double)path,
-           (double)proj);
+  snprintf(what, sizeof what, "mlp pre-norm %d, branch %d, drop %g %g", pre_norm, branch,
+           (double)path, (double)proj);
   new_part(&m, "x", m.rows * m.in, 0.0f, 1.0f);
   m.f.gamma = new_part(&m, "gamma", m.in, 1.0f, 0.4f);
   m.f.beta = new_part(&m, "beta", m.in, 0.0f, 0.4f);
@@ -171,6 +176,8 @@ static void check_mlp(bool pre_norm, float path, float proj) {
   new_part(&m, "w2", m.hidden * m.in, 0.0f, 0.6f);
   m.f.b2 = new_part(&m, "b2", m.in, 0.0f, 0.4f);
   m.weigh = made_floats(m.rows * m.in, 0.0f, 1.0f), m.y = made_floats(m.rows * m.in, 0, 0);
+  if (branch) m.weigh_branch = made_floats(m.rows * m.in, 0.0f, 1.0f);
+  if (branch) m.branch = made_floats(m.rows * m.in, 0, 0);
   m.f.n = m.rows, m.f.c = m.in, m.f.hidden = m.hidden, m.f.type = PT_F32;
   m.f.pre_norm = pre_norm;
   m.f.drop = (struct pt_drop){.path = path, .proj = proj, .seed = 3, .stream = 8};
@@ -182,10 +189,13 @@ static void check_mlp(bool pre_norm, float path, float proj) {
 
 static void test_mlp(void **state) {
   (void)state;
-  for (int pre = 0; pre < 2; pre++) {
-    check_mlp(pre, 0.0f, 0.0f);
-    check_mlp(pre, 0.3f, 0.0f);
-    check_mlp(pre, 0.2f, 0.2f);
+  static const struct {
+    bool pre_norm, branch;
+  } of[] = {{false, false}, {true, false}, {true, true}};
+  for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+    check_mlp(of[i].pre_norm, of[i].branch, 0.0f, 0.0f);
+    check_mlp(of[i].pre_norm, of[i].branch, 0.3f, 0.0f);
+    check_mlp(of[i].pre_norm, of[i].branch, 0.2f, 0.2f);
   }
 }
 

@@ -127,6 +127,15 @@ static void branch_grad(const struct pt_mlp *f, const struct tile *t, int64_t r,
   pt_narrow_row(db, f->w2.type, dy, f->c);
 }
 
+/* The gradient of row r of the branch by what reads it: the sum, and perhaps something else. */
+static const float *of_branch(const struct pt_mlp_grad *a, int64_t r, float *buf) {
+  const struct pt_mlp *f = &a->f;
+  if (!a->g_branch) return pt_float_row(a->g, f->type, r, f->c, buf);
+  pt_widen_row(buf, pt_at(a->g, f->type, r * f->c), f->type, f->c);
+  pt_add_row(buf, pt_at(a->g_branch, f->type, r * f->c), f->type, f->c);
+  return buf;
+}
+
 /* Pre-norm, before the products: u, hat and db. */
 static void begin_pre(const struct pt_mlp_grad *a, const struct tile *t) {
   const struct pt_mlp *f = &a->f;
@@ -138,7 +147,7 @@ static void begin_pre(const struct pt_mlp_grad *a, const struct tile *t) {
     t->inv[i] = norm.inv;
     pt_hat_row(hat, x, f->c, norm);
     pt_affine_row(t->u + i * t->ldc, f->w1.type, hat, f->c, f->gamma, f->beta);
-    branch_grad(f, t, r, pt_float_row(a->g, f->type, r, f->c, t->row));
+    branch_grad(f, t, r, of_branch(a, r, t->row));
   }
 }
 

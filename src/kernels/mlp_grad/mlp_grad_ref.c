@@ -72,7 +72,10 @@ static void one_row(const struct pt_mlp_grad *a, int64_t r, struct work *w) {
   forward(a, r, w);
   pt_ref_row(w->g, a->g, f->type, r, c);
   if (!f->pre_norm) pt_ref_layernorm_grad(w->g, w->sum, c, f->gamma, w->dgamma, w->dbeta);
-  for (int i = 0; i < c; i++) w->db[i] = w->g[i] * branch_drop(f, r, i);
+  for (int i = 0; i < c; i++) {
+    const double more = a->g_branch ? (double)pt_get(a->g_branch, f->type, r * c + i) : 0.0;
+    w->db[i] = (w->g[i] + more) * branch_drop(f, r, i);
+  }
   add_outer(w->dw2, w->db2, w->db, c, w->h, hidden);
   pt_ref_linear(w->dv, w->db, &a->w2_t, NULL);
   for (int j = 0; j < hidden; j++) w->dv[j] *= hidden_drop(f, r, j) * pt_ref_gelu_grad(w->v[j]);
