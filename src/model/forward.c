@@ -6,21 +6,21 @@
 #include "room.h"
 #include "size.h"
 
-static int build_structure(struct pt_env *env, const struct pt_model *m,
-                           const struct pt_batch *batch, const int *perm,
-                           struct pt_structure *s, struct ptv3_error *err) {
-  struct pt_structure_in in = {
+int pt_batch_structure(struct pt_env *env, const struct pt_ptv3 *cfg,
+                       const struct pt_batch *batch, const int *perm, struct pt_structure *s,
+                       struct ptv3_error *err) {
+  const struct pt_structure_in in = {
       .n = batch->n,
       .coord = batch->coord,
       .offset = batch->offset,
       .clouds = batch->clouds,
-      .stages = m->cfg.stages,
-      .stride = m->cfg.stride,
-      .orders = m->cfg.orders,
-      .curve = m->cfg.curve,
+      .stages = cfg->stages,
+      .stride = cfg->stride,
+      .orders = cfg->orders,
+      .curve = cfg->curve,
       .perm = perm,
-      .compat_151 = m->cfg.compat_151,
-      .maps = m->cfg.enc_mode,
+      .compat_151 = cfg->compat_151,
+      .maps = cfg->enc_mode,
   };
   return pt_structure_build(env, &in, s, err);
 }
@@ -94,7 +94,7 @@ int pt_forward(struct pt_env *env, const struct pt_model *model, const struct pt
   struct pt_network net = {0};
   if (!opt) opt = &none;
   double start = pt_seconds();
-  int status = build_structure(env, model, batch, opt->perm, &s, &e);
+  int status = pt_batch_structure(env, &model->cfg, batch, opt->perm, &s, &e);
   if (opt->seconds) opt->seconds[PT_OPS] += pt_seconds() - start;
   if (status == PTV3_BUDGET) status = refuse_early(env, model, batch, &e);
   if (!status)

@@ -19,6 +19,12 @@ struct pt_batch {
   const int64_t *offset; /* [clouds + 1], offset[0] = 0 */
 };
 
+/* The integers of a batch as a network wants them; perm [stages, orders] or NULL as in
+ * structure.h. */
+int pt_batch_structure(struct pt_env *env, const struct pt_ptv3 *cfg,
+                       const struct pt_batch *batch, const int *perm, struct pt_structure *s,
+                       struct ptv3_error *err);
+
 /* Takes the logits of some voxels, once they are known: row i of logits [rows, classes] is
  * voxel index[i] of the batch. Every voxel comes once; calls follow one another, on the
  * calling thread. Must not allocate from the budget, which is sealed by then. A status other

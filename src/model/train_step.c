@@ -9,20 +9,6 @@ struct pt_loss pt_train_loss(const struct pt_criteria *c) {
   return loss;
 }
 
-static int build_structure(struct pt_env *env, const struct pt_train_job *j,
-                           struct pt_structure *s, struct ptv3_error *err) {
-  const struct pt_structure_in in = {.n = j->batch->n,
-                                     .coord = j->batch->coord,
-                                     .offset = j->batch->offset,
-                                     .clouds = j->batch->clouds,
-                                     .stages = j->cfg->stages,
-                                     .stride = j->cfg->stride,
-                                     .orders = j->cfg->orders,
-                                     .curve = j->cfg->curve,
-                                     .perm = j->perm};
-  return pt_structure_build(env, &in, s, err);
-}
-
 /* Builds the plan that keeps the most within the budget, without a file; where none does, the
  * one that keeps least, with what it keeps in a file. */
 static int build_network(struct pt_env *env, const struct pt_train_job *j,
@@ -67,7 +53,7 @@ int pt_train_step(struct pt_env *env, const struct pt_train_job *j, struct pt_ro
   int32_t *label = NULL;
   *result = (struct pt_train_result){0};
   const double start = pt_seconds();
-  int status = build_structure(env, j, &s, &e);
+  int status = pt_batch_structure(env, j->cfg, j->batch, j->perm, &s, &e);
   if (j->seconds) j->seconds[PT_OPS] += pt_seconds() - start;
   if (status) goto out;
   label = pt_alloc(&env->mem, j->batch->n, sizeof *label, PT_MEM_STRUCTURE, &e);

@@ -32,21 +32,11 @@ static int say(struct touch *t, const struct pt_step *s, const char *what, long 
 
 static int prepare(struct touch *t) {
   const struct pt_model *m = &t->c->model;
-  const struct pt_batch *b = &t->c->batch;
+  const int *perm = t->c->shuffled ? t->c->perm : NULL;
   struct ptv3_error e = {0};
-  struct pt_structure_in in = {.n = b->n,
-                               .coord = b->coord,
-                               .offset = b->offset,
-                               .clouds = b->clouds,
-                               .stages = m->cfg.stages,
-                               .stride = m->cfg.stride,
-                               .orders = m->cfg.orders,
-                               .curve = m->cfg.curve,
-                               .perm = t->c->shuffled ? t->c->perm : NULL,
-                               .compat_151 = m->cfg.compat_151,
-                               .maps = m->cfg.enc_mode};
   struct pt_plan *p = &t->net.plan;
-  if (pt_structure_build(t->env, &in, &t->s, &e)) return say(t, NULL, e.message, 0);
+  if (pt_batch_structure(t->env, &m->cfg, &t->c->batch, perm, &t->s, &e))
+    return say(t, NULL, e.message, 0);
   if (pt_network_build(t->env, &m->cfg, &m->w, &t->s, m->kernels, m->tile, &t->net, &e))
     return say(t, NULL, e.message, 0);
   for (int64_t i = 0; i < p->tensors; i++) p->tensor[i].spilled = i != t->net.logits;
