@@ -19,6 +19,11 @@ double pt_drop_path_rate(const struct pt_ptv3 *cfg, bool decoder, int stage, int
 
 /* ---- one block forward ---- */
 
+/* Features of the stage. */
+static int stage_tensor(struct pt_train_build *k, const struct pt_side *d) {
+  return pt_build_tensor(k, pt_build_rows(k, d->stage)->n, d->g->channels);
+}
+
 static const char *block_label(const struct pt_side *d, int i, char text[static 32]) {
   snprintf(text, 32, "%s%d.block%d", d->decoder ? "dec" : "enc", d->stage, i);
   return text;
@@ -85,26 +90,26 @@ static struct pt_mlp mlp_of(const struct pt_train_build *k, const struct pt_side
   };
 }
 
-static void add_cpe(struct pt_train_build *k, const struct pt_side *d, int i, int x, int up,
-                    int out) {
+static void add_cpe(struct pt_train_build *k, const struct pt_side *d, int i, int out) {
   char label[32];
   const struct pt_stage *t = pt_build_rows(k, d->stage);
   const struct pt_train_block *w = &d->w[i];
+  const struct pt_kept *e = &d->kept[i];
   struct pt_step *s = pt_add_step(&k->b, PT_OP_cpe, block_label(d, i, label), out);
   s->a.cpe = (struct pt_cpe){.vox = &t->vox,
                              .n = t->n,
                              .c = d->g->channels,
                              .type = k->b.cfg->type,
-                             .cluster = up >= 0 ? t->cluster : NULL,
+                             .cluster = e->up >= 0 ? t->cluster : NULL,
                              .conv_w = w->conv.w,
                              .conv_bias = w->conv.bias,
                              .w = w->cpe.w,
                              .bias = w->cpe.bias,
                              .gamma = w->cpe_norm.gamma,
                              .beta = w->cpe_norm.beta};
-  PT_BIND(s, cpe, in, x);
-  PT_BIND(s, cpe, res, x);
-  PT_BIND(s, cpe, up, up);
+  PT_BIND(s, cpe, in, e->conv);
+  PT_BIND(s, cpe, res, e->x0);
+  PT_BIND(s, cpe, up, e->up);
   PT_BIND(s, cpe, out, out);
 }
 
@@ -118,49 +123,56 @@ static void add_attention(struct pt_train_build *k, const struct pt_side *d, int
   PT_BIND(s, attention, x, x);
 }
 
-static void add_mlp(struct pt_train_build *k, const struct pt_side *d, int i, int in, int x) {
+/* in < 0: in place. Returns the input of the next block. */
+static struct pt_kept add_mlp(struct pt_train_build *k, const struct pt_side *d, int i, int in,
+                              int x) {
   char label[32];
+  const bool apart = pt_conv_sees_branch(k->b.cfg) && i + 1 < d->g->depth;
+  const int branch = apart ? stage_tensor(k, d) : -1;
   struct pt_step *s = pt_add_step(&k->b, PT_OP_mlp, block_label(d, i, label), x);
   s->a.mlp = mlp_of(k, d, i);
   PT_BIND(s, mlp, in, in);
   PT_BIND(s, mlp, x, x);
+  PT_BIND(s, mlp, branch, branch);
+  return (struct pt_kept){.x0 = x, .up = -1, .conv = apart ? branch : x, .x1 = -1, .x2 = -1};
 }
 
 /* Computes and keeps the inputs of attention and mlp from that of the block. */
 static void add_inputs(struct pt_train_build *k, const struct pt_side *d, int i) {
-  const int64_t n = pt_build_rows(k, d->stage)->n;
   struct pt_kept *e = &d->kept[i];
-  e->x1 = pt_build_tensor(k, n, d->g->channels);
-  add_cpe(k, d, i, e->x0, e->up, e->x1);
-  e->x2 = pt_build_tensor(k, n, d->g->channels);
+  e->x1 = stage_tensor(k, d);
+  add_cpe(k, d, i, e->x1);
+  e->x2 = stage_tensor(k, d);
   add_attention(k, d, i, e->x1, e->x2);
 }
 
+/* Computes the block from its input and keeps nothing; returns the input of the next. */
+static struct pt_kept add_block(struct pt_train_build *k, const struct pt_side *d, int i) {
+  const int y = stage_tensor(k, d);
+  add_cpe(k, d, i, y);
+  add_attention(k, d, i, -1, y);
+  return add_mlp(k, d, i, -1, y);
+}
+
 int pt_add_blocks(struct pt_train_build *k, const struct pt_side *d, int x, int up) {
-  const int64_t n = pt_build_rows(k, d->stage)->n;
-  const int c = d->g->channels;
-  for (int i = 0; i < d->g->depth; i++, up = -1) {
-    struct pt_kept *e = &d->kept[i];
-    *e = (struct pt_kept){x, up, -1, -1};
+  struct pt_kept in = {.x0 = x, .up = up, .conv = x, .x1 = -1, .x2 = -1};
+  for (int i = 0; i < d->g->depth; i++) {
+    d->kept[i] = in;
     if (k->keep == PT_KEEP_INPUTS) {
       add_inputs(k, d, i);
-      x = pt_build_tensor(k, n, c);
-      add_mlp(k, d, i, e->x2, x);
-    } else { /* only x0 is named again later */
-      const int y = pt_build_tensor(k, n, c);
-      add_cpe(k, d, i, x, up, y);
-      add_attention(k, d, i, -1, y);
-      add_mlp(k, d, i, -1, y);
-      x = y;
+      in = add_mlp(k, d, i, d->kept[i].x2, stage_tensor(k, d));
+    } else {
+      in = add_block(k, d, i);
     }
   }
-  return x;
+  return in.x0;
 }
 
 /* ---- one block backward: g is the gradient of its output, then of its input ---- */
 
-static void add_mlp_grad(struct pt_train_build *k, const struct pt_side *d, int i, int x,
-                         int g) {
+/* g_branch: the gradient of the branch by the convolution after it, or -1. */
+static void add_mlp_grad(struct pt_train_build *k, const struct pt_side *d, int i, int x, int g,
+                         int g_branch) {
   char label[32];
   const struct pt_train_block *w = &d->w[i];
   struct pt_step *s = pt_add_step(&k->b, PT_OP_mlp_grad, block_label(d, i, label), g);
@@ -175,6 +187,7 @@ static void add_mlp_grad(struct pt_train_build *k, const struct pt_side *d, int 
                                        .db2 = w->fc2.dbias};
   PT_BIND(s, mlp_grad, x, x);
   PT_BIND(s, mlp_grad, g, g);
+  PT_BIND(s, mlp_grad, g_branch, g_branch);
 }
 
 static void add_attention_grad(struct pt_train_build *k, const struct pt_side *d, int i, int x,
@@ -221,60 +234,62 @@ static void add_cpe_grad(struct pt_train_build *k, const struct pt_side *d, int 
   PT_BIND(s, cpe_grad, dy, dy);
 }
 
-void pt_add_conv_grad(struct pt_train_build *k, const char *label, int stage, int size, int in,
-                      int c, enum pt_dtype xtype, const struct pt_train_linear *w, int x, int g,
-                      int dx) {
+void pt_add_conv_grad(struct pt_train_build *k, const char *label, int stage,
+                      const struct pt_conv_grad *shape, const struct pt_train_linear *w, int x,
+                      int g, int dx) {
   const struct pt_stage *t = pt_build_rows(k, stage);
   struct pt_step *s = pt_add_step(&k->b, PT_OP_conv_grad, label, dx >= 0 ? dx : g);
-  s->a.conv_grad = (struct pt_conv_grad){.vox = &t->vox,
-                                         .n = t->n,
-                                         .size = size,
-                                         .in = in,
-                                         .c = c,
-                                         .type = k->b.cfg->type,
-                                         .xtype = xtype,
-                                         .add = true,
-                                         .wt = w->wt,
-                                         .dw = w->dw,
-                                         .dbias = w->dbias};
+  struct pt_conv_grad *a = &s->a.conv_grad;
+  *a = *shape;
+  a->vox = &t->vox, a->n = t->n;
+  a->type = k->b.cfg->type;
+  a->wt = w->wt, a->dw = w->dw, a->dbias = w->dbias;
   PT_BIND(s, conv_grad, x, x);
   PT_BIND(s, conv_grad, g, g);
   PT_BIND(s, conv_grad, dx, dx);
 }
 
-int pt_add_up_grad(struct pt_train_build *k, const char *label, int stage, int c, int g) {
+int pt_add_up_grad(struct pt_train_build *k, const char *label, int stage, int c,
+                   enum pt_dtype type, int g) {
   const struct pt_stage *t = pt_build_rows(k, stage), *u = t + 1;
-  const int dx = pt_build_tensor(k, u->n, c);
+  const int dx = pt_add_tensor(&k->b, u->n, c, type);
   struct pt_step *s = pt_add_step(&k->b, PT_OP_up_grad, label, dx);
   s->a.up_grad = (struct pt_up_grad){
-      .n = t->n, .m = u->n, .c = c, .type = k->b.cfg->type, .start = t->start, .row = t->row};
+      .n = t->n, .m = u->n, .c = c, .type = type, .start = t->start, .row = t->row};
   PT_BIND(s, up_grad, g, g);
   PT_BIND(s, up_grad, dx, dx);
   return dx;
 }
 
-void pt_add_blocks_grad(struct pt_train_build *k, const struct pt_side *d, int g, int *up) {
-  const int64_t n = pt_build_rows(k, d->stage)->n;
-  const int c = d->g->channels;
+/* The gradient of cpe: g, that of its result, becomes that of the block's input. Returns that
+ * of what the convolution saw where this is another tensor, else -1. */
+static int add_cpe_conv_grad(struct pt_train_build *k, const struct pt_side *d, int i, int g) {
   char label[32];
-  if (k->keep == PT_KEEP_STAGES && d->g->depth > 0) /* all inputs of blocks but the first's */
-    for (int i = 0; i + 1 < d->g->depth; i++) {
-      const struct pt_kept *e = &d->kept[i];
-      const int y = pt_build_tensor(k, n, c);
-      add_cpe(k, d, i, e->x0, e->up, y);
-      add_attention(k, d, i, -1, y);
-      add_mlp(k, d, i, -1, y);
-      d->kept[i + 1].x0 = y;
-    }
+  const struct pt_kept *e = &d->kept[i];
+  const int c = d->g->channels, dy = stage_tensor(k, d);
+  const bool apart = e->conv != e->x0;
+  const struct pt_conv_grad shape = {
+      .size = 3, .in = c, .c = c, .xtype = k->b.cfg->type, .add = !apart};
+  add_cpe_grad(k, d, i, e->conv, g, dy);
+  const int branch = apart ? stage_tensor(k, d) : -1;
+  pt_add_conv_grad(k, block_label(d, i, label), d->stage, &shape, &d->w[i].conv, e->conv, dy,
+                   apart ? branch : g);
+  return branch;
+}
+
+void pt_add_blocks_grad(struct pt_train_build *k, const struct pt_side *d, int g, int *up) {
+  char label[32];
+  int g_branch = -1;
+  if (k->keep == PT_KEEP_STAGES) /* all inputs of blocks but the first's */
+    for (int i = 0; i + 1 < d->g->depth; i++) d->kept[i + 1] = add_block(k, d, i);
   for (int i = d->g->depth - 1; i >= 0; i--) {
-    struct pt_kept *e = &d->kept[i];
+    const struct pt_kept *e = &d->kept[i];
     if (k->keep != PT_KEEP_INPUTS) add_inputs(k, d, i);
-    add_mlp_grad(k, d, i, e->x2, g);
+    add_mlp_grad(k, d, i, e->x2, g, g_branch);
     add_attention_grad(k, d, i, e->x1, g);
-    if (e->up >= 0) *up = pt_add_up_grad(k, block_label(d, i, label), d->stage, c, g);
-    const int dy = pt_build_tensor(k, n, c);
-    add_cpe_grad(k, d, i, e->x0, g, dy);
-    pt_add_conv_grad(k, block_label(d, i, label), d->stage, 3, c, c, k->b.cfg->type,
-                     &d->w[i].conv, e->x0, dy, g);
+    if (e->up >= 0)
+      *up = pt_add_up_grad(k, block_label(d, i, label), d->stage, d->g->channels,
+                           k->b.cfg->type, g);
+    g_branch = add_cpe_conv_grad(k, d, i, g);
   }
 }

@@ -9,7 +9,9 @@
 
 /* What a block's backward pass reads. */
 struct pt_kept {
-  int x0, up; /* input of cpe; the upsampled rows that come in there, or -1 */
+  int x0, up; /* input of the block; the upsampled rows that are added to it, or -1 */
+  int conv;   /* what its convolution sees: x0, or the branch of the MLP before it
+                 (pt_conv_sees_branch) */
   int x1, x2; /* inputs of attention and of mlp; -1: to be computed again */
 };
 
@@ -47,12 +49,15 @@ int pt_add_blocks(struct pt_train_build *k, const struct pt_side *d, int x, int 
  * upsampled rows, *up becomes the tensor with their gradient. */
 void pt_add_blocks_grad(struct pt_train_build *k, const struct pt_side *d, int g, int *up);
 
-/* The gradient of a convolution; dx -1: not wanted. */
-void pt_add_conv_grad(struct pt_train_build *k, const char *label, int stage, int size, int in,
-                      int c, enum pt_dtype xtype, const struct pt_train_linear *w, int x, int g,
-                      int dx);
+/* The gradient of a convolution whose size, in, c, xtype and add `shape` gives; dx -1: not
+ * wanted. */
+void pt_add_conv_grad(struct pt_train_build *k, const char *label, int stage,
+                      const struct pt_conv_grad *shape, const struct pt_train_linear *w, int x,
+                      int g, int dx);
 
-/* The gradient of rows that were upsampled to those of `stage`, from g; a new tensor. */
-int pt_add_up_grad(struct pt_train_build *k, const char *label, int stage, int c, int g);
+/* The gradient of rows that were upsampled to those of `stage`, from g [rows, c]; a new tensor
+ * of the same type. */
+int pt_add_up_grad(struct pt_train_build *k, const char *label, int stage, int c,
+                   enum pt_dtype type, int g);
 
 #endif

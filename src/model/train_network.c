@@ -190,7 +190,7 @@ static int add_decoder_grad(struct pt_train_build *k, int stage, int g, int *ski
   snprintf(label, sizeof label, "dec%d.up", stage);
   int up = -1;
   pt_add_blocks_grad(k, &d, g, &up);
-  if (up < 0) up = pt_add_up_grad(k, label, stage, c, g);
+  if (up < 0) up = pt_add_up_grad(k, label, stage, c, cfg->type, g);
   add_batchnorm_grad(k, label, t->n, c, &w->skip_norm[stage], &e->skip, g);
   *skip = add_linear_grad(k, label, t->n, cfg->enc[stage].channels, c, cfg->type,
                           &w->skip[stage], e->enc_out, g);
@@ -303,17 +303,13 @@ static void add_backward(struct pt_train_build *k, int input, int x, int g_logit
   }
   add_batchnorm_grad(k, "embedding", pt_build_rows(k, 0)->n, cfg->enc[0].channels,
                      &w->stem_norm, &k->stage[0].in, g);
-  pt_add_conv_grad(k, "embedding", 0, 5, cfg->in_channels, cfg->enc[0].channels, PT_F32,
-                   &w->stem, input, g, -1);
+  const struct pt_conv_grad stem = {
+      .size = 5, .in = cfg->in_channels, .c = cfg->enc[0].channels, .xtype = PT_F32};
+  pt_add_conv_grad(k, "embedding", 0, &stem, &w->stem, input, g, -1);
 }
 
 static int check(const struct pt_train_task *task, struct ptv3_error *err) {
-  const struct pt_ptv3 *cfg = task->cfg;
-  if (cfg->compat_151)
-    return pt_fail(err, PTV3_UNSUPPORTED,
-                   "training in the way of Pointcept 1.5.1 is not "
-                   "supported: train without compat");
-  for (int s = 0; s < cfg->stages; s++)
+  for (int s = 0; s < task->cfg->stages; s++)
     if (task->s->stage[s].n < 2)
       return pt_fail(err, PTV3_DATA,
                      "stage %d has a single voxel: BatchNorm has no statistics of one row; use "

@@ -9,6 +9,9 @@
  *                    backward pass
  *   PT_KEEP_STAGES   the inputs of stages; those of its blocks are computed again
  *
+ * Where a convolution sees the branch of the MLP before it (pt_conv_sees_branch), a block but
+ * the first of its stage has two inputs: the sum and the branch.
+ *
  * Gradients are added to those of the weights (struct pt_train_weights.grad). Bits of
  * gradients do not depend on what is kept. */
 #ifndef PT_TRAIN_NETWORK_H
