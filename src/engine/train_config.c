@@ -94,21 +94,11 @@ static int read_names(struct pt_env *env, const struct pt_value *root,
   return status;
 }
 
-/* What pt_train_network_build cannot train, with its place in the file. */
-static int check_network(const struct pt_value *model, const struct pt_ptv3 *cfg,
-                         struct ptv3_error *err) {
-  if (!cfg->enc_mode) return PTV3_OK;
-  pt_fail_value(err, pt_get(pt_get(model, "backbone"), "enc_mode"),
-                "training with enc_mode=True is not supported");
-  return err->status = PTV3_UNSUPPORTED;
-}
-
 static int read(struct pt_env *env, const struct pt_value *root, struct pt_train_config *c,
                 struct ptv3_error *err) {
   const struct pt_value *model = pt_need_dict(root, "model", err);
   if (!model) return err->status;
   int status = pt_ptv3_from_value(model, &c->cfg, err);
-  if (!status) status = check_network(model, &c->cfg, err);
   if (!status) status = pt_criteria_parse(&env->mem, model, c->cfg.classes, &c->criteria, err);
   if (!status) status = read_numbers(root, c, err);
   if (!status) status = read_words(root, c, err);

@@ -21,6 +21,25 @@ struct pt_step *pt_add_step(struct pt_builder *b, enum pt_op op, const char *lab
   return s;
 }
 
+struct pt_step *pt_add_head(struct pt_builder *b, const int *x, const struct pt_mat *w,
+                            const float *bias, int out) {
+  struct pt_step *s = pt_add_step(b, PT_OP_head, "seg_head", out);
+  struct pt_head *a = &s->a.head;
+  *a = (struct pt_head){.n = b->s->stage[0].n,
+                        .sources = pt_head_sources(b->cfg),
+                        .type = b->cfg->type,
+                        .classes = b->cfg->classes,
+                        .w = *w,
+                        .bias = bias};
+  for (int i = 0; i < a->sources; i++) {
+    a->src[i].map = b->s->to[i];
+    a->src[i].c = pt_head_channels(b->cfg, i);
+    pt_bind(s, offsetof(struct pt_head, src) + (size_t)i * sizeof a->src[0], x[i]);
+  }
+  PT_BIND(s, head, out, out);
+  return s;
+}
+
 static int64_t smallest_cloud(const struct pt_structure *s, const struct pt_stage *t) {
   int64_t least = INT64_MAX;
   for (int c = 0; c < s->clouds; c++) least = pt_min(least, t->offset[c + 1] - t->offset[c]);

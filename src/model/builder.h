@@ -23,6 +23,11 @@ struct pt_step *pt_add_step(struct pt_builder *b, enum pt_op op, const char *lab
 
 #define PT_BIND(s, op, field, t) pt_bind(s, offsetof(struct pt_##op, field), t)
 
+/* The head over x [pt_head_sources], the results of the stages it sees; out holds all rows of
+ * the logits, or some at a time (pt_step.rows). */
+struct pt_step *pt_add_head(struct pt_builder *b, const int *x, const struct pt_mat *w,
+                            const float *bias, int out);
+
 /* K at a stage: the configured patch size; without flash attention no more than the smallest
  * cloud has (SerializedAttention.forward). */
 int pt_patch_of(const struct pt_ptv3 *cfg, const struct pt_structure *s, int stage);

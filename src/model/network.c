@@ -177,25 +177,11 @@ static struct flow add_unpool(struct build *k, int stage, int above, int x, int 
   return (struct flow){y, y, later ? up : -1};
 }
 
-/* The head over one tensor, or with enc_mode over the results of all encoder stages. */
-static int add_head(struct build *k, int sources, const int *x, const int *channels,
-                    int32_t *const *map) {
-  const struct pt_stage *t = &k->b.s->stage[0];
-  int out = pt_add_tensor(&k->b, pt_min(t->n, PT_LOGIT_ROWS), k->b.cfg->classes, PT_F32);
-  struct pt_step *s = pt_add_step(&k->b, PT_OP_head, "seg_head", out);
-  s->rows = t->n;
-  struct pt_head *a = &s->a.head;
-  a->type = k->b.cfg->type;
-  a->n = t->n;
-  a->sources = sources;
-  a->classes = k->b.cfg->classes;
-  a->w = k->w->head.w, a->bias = k->w->head.bias;
-  for (int i = 0; i < sources; i++) {
-    a->src[i].map = map ? map[i] : NULL;
-    a->src[i].c = channels[i];
-    pt_bind(s, offsetof(struct pt_head, src) + (size_t)i * sizeof a->src[0], x[i]);
-  }
-  PT_BIND(s, head, out, out);
+/* Some rows of the logits at a time. */
+static int add_head(struct build *k, const int *x) {
+  const int64_t n = k->b.s->stage[0].n;
+  const int out = pt_add_tensor(&k->b, pt_min(n, PT_LOGIT_ROWS), k->b.cfg->classes, PT_F32);
+  pt_add_head(&k->b, x, &k->w->head.w, k->w->head.bias, out)->rows = n;
   return out;
 }
 
@@ -203,23 +189,22 @@ static int add_head(struct build *k, int sources, const int *x, const int *chann
 
 static int add_all(struct build *k, int input) {
   const struct pt_ptv3 *cfg = k->b.cfg;
-  int skip[PT_MAX_STAGES], channels[PT_MAX_STAGES], patch[PT_MAX_STAGES];
+  int skip[PT_MAX_STAGES], patch[PT_MAX_STAGES];
   int x = add_embed(k, input);
   for (int s = 0; s < cfg->stages; s++) {
     if (s > 0) x = add_pool(k, s, x);
     patch[s] = pt_patch_of(cfg, k->b.s, s);
     x = add_blocks(k, "enc", s, &cfg->enc[s], k->w->enc[s], patch[s], (struct flow){x, x, -1});
     skip[s] = x;
-    channels[s] = cfg->enc[s].channels;
   }
-  if (cfg->enc_mode) return add_head(k, cfg->stages, skip, channels, k->b.s->to);
-  int above = channels[cfg->stages - 1];
+  if (cfg->enc_mode) return add_head(k, skip);
+  int above = cfg->enc[cfg->stages - 1].channels;
   for (int s = cfg->stages - 2; s >= 0; s--) {
     struct flow f = add_unpool(k, s, above, x, skip[s]);
     x = add_blocks(k, "dec", s, &cfg->dec[s], k->w->dec[s], patch[s], f);
     above = cfg->dec[s].channels;
   }
-  return add_head(k, 1, &x, &above, NULL);
+  return add_head(k, &x);
 }
 
 int pt_network_build(struct pt_env *env, const struct pt_ptv3 *cfg,

@@ -47,6 +47,15 @@ static inline bool pt_conv_sees_branch(const struct pt_ptv3 *cfg) {
   return cfg->compat_151 && cfg->pre_norm;
 }
 
+/* The stages that the head sees side by side: with enc_mode all of the encoder, else the finest
+ * one; and how many channels it sees of a stage. */
+static inline int pt_head_sources(const struct pt_ptv3 *cfg) {
+  return cfg->enc_mode ? cfg->stages : 1;
+}
+static inline int pt_head_channels(const struct pt_ptv3 *cfg, int stage) {
+  return cfg->enc_mode ? cfg->enc[stage].channels : cfg->out_channels;
+}
+
 struct pt_value;
 
 /* Reads the `model` dict of a configuration: { type = "DefaultSegmentorV2", backbone = {type

@@ -14,7 +14,7 @@ struct normed {
 struct stage_kept {
   struct pt_kept enc[PT_MAX_BLOCKS], dec[PT_MAX_BLOCKS];
   struct normed in; /* after the stem or the pooling */
-  int enc_out;      /* the encoder's result, which is the skip connection */
+  int enc_out;      /* the encoder's result: the skip connection, or what the head sees */
   int dec_above;    /* what the decoder takes from the stage above */
   struct normed up, skip;
 };
@@ -88,20 +88,19 @@ static int add_linear(struct pt_train_build *k, const char *label, int64_t n, in
   return out;
 }
 
-static int add_linear_grad(struct pt_train_build *k, const char *label, int64_t n, int in,
-                           int c, enum pt_dtype gtype, const struct pt_train_linear *w, int x,
-                           int g) {
-  const int dx = pt_build_tensor(k, n, in);
+/* The gradient of a Linear layer whose n, in, c, gtype and ldw `shape` gives. It is added to
+ * dx, or, where that is -1, is a new tensor; returns it. */
+static int add_linear_grad(struct pt_train_build *k, const char *label,
+                           const struct pt_linear_grad *shape, const struct pt_train_linear *w,
+                           int x, int g, int dx) {
+  const bool add = dx >= 0;
+  if (!add) dx = pt_build_tensor(k, shape->n, shape->in);
   struct pt_step *s = pt_add_step(&k->b, PT_OP_linear_grad, label, dx);
-  s->a.linear_grad = (struct pt_linear_grad){.n = n,
-                                             .in = in,
-                                             .c = c,
-                                             .type = k->b.cfg->type,
-                                             .gtype = gtype,
-                                             .ldw = in,
-                                             .wt = w->wt,
-                                             .dw = w->dw,
-                                             .db = w->dbias};
+  struct pt_linear_grad *a = &s->a.linear_grad;
+  *a = *shape;
+  a->type = k->b.cfg->type;
+  a->add = add;
+  a->wt = w->wt, a->dw = w->dw, a->db = w->dbias;
   PT_BIND(s, linear_grad, x, x);
   PT_BIND(s, linear_grad, g, g);
   PT_BIND(s, linear_grad, dx, dx);
@@ -175,6 +174,14 @@ static int add_decoder(struct pt_train_build *k, int stage, int above) {
 
 /* ---- the same, backward ---- */
 
+/* The gradient of a branch's Linear layer. */
+static int add_branch_grad(struct pt_train_build *k, const char *label, int64_t n, int in,
+                           int c, const struct pt_train_linear *w, int x, int g) {
+  const struct pt_linear_grad shape = {
+      .n = n, .in = in, .c = c, .gtype = k->b.cfg->type, .ldw = in};
+  return add_linear_grad(k, label, &shape, w, x, g, -1);
+}
+
 /* From the gradient of the decoder's output of a stage to those of the stage above (returned)
  * and of the encoder's output (*skip). */
 static int add_decoder_grad(struct pt_train_build *k, int stage, int g, int *skip) {
@@ -192,10 +199,10 @@ static int add_decoder_grad(struct pt_train_build *k, int stage, int g, int *ski
   pt_add_blocks_grad(k, &d, g, &up);
   if (up < 0) up = pt_add_up_grad(k, label, stage, c, cfg->type, g);
   add_batchnorm_grad(k, label, t->n, c, &w->skip_norm[stage], &e->skip, g);
-  *skip = add_linear_grad(k, label, t->n, cfg->enc[stage].channels, c, cfg->type,
-                          &w->skip[stage], e->enc_out, g);
+  *skip = add_branch_grad(k, label, t->n, cfg->enc[stage].channels, c, &w->skip[stage],
+                          e->enc_out, g);
   add_batchnorm_grad(k, label, u->n, c, &w->up_norm[stage], &e->up, up);
-  return add_linear_grad(k, label, u->n, deeper, c, cfg->type, &w->up[stage], e->dec_above, up);
+  return add_branch_grad(k, label, u->n, deeper, c, &w->up[stage], e->dec_above, up);
 }
 
 /* g: gradient of what pooling gave; into that of the finer stage's features, dx (added to
@@ -232,21 +239,33 @@ static int add_pool_grad(struct pt_train_build *k, int stage, int g, int dx) {
 
 /* ---- head and loss ---- */
 
-static int add_head(struct pt_train_build *k, int x, int c) {
-  const struct pt_ptv3 *cfg = k->b.cfg;
-  const int64_t n = pt_build_rows(k, 0)->n;
-  const int out = pt_add_tensor(&k->b, n, cfg->classes, PT_F32);
-  struct pt_step *s = pt_add_step(&k->b, PT_OP_head, "seg_head", out);
-  s->a.head = (struct pt_head){.n = n,
-                               .sources = 1,
-                               .type = cfg->type,
-                               .src[0].c = c,
-                               .classes = cfg->classes,
-                               .w = k->task->w->head.w,
-                               .bias = k->task->w->head.bias};
-  PT_BIND(s, head, src[0].x, x);
-  PT_BIND(s, head, out, out);
+static int add_head(struct pt_train_build *k, const int *x) {
+  const struct pt_train_head *w = &k->task->w->head;
+  const int out = pt_add_tensor(&k->b, pt_build_rows(k, 0)->n, k->b.cfg->classes, PT_F32);
+  pt_add_head(&k->b, x, &w->w, w->bias, out);
   return out;
+}
+
+/* What a row of a stage does for the logits it does for each of the finest rows below it: the
+ * gradients of their logits are summed up, stage by stage, before they meet the weight.
+ * sum [pt_head_sources]: tensors [rows of the stage, classes]. */
+static void add_head_sums(struct pt_train_build *k, int g_logits, int *sum) {
+  const struct pt_ptv3 *cfg = k->b.cfg;
+  sum[0] = g_logits;
+  for (int s = 1; s < pt_head_sources(cfg); s++)
+    sum[s] = pt_add_up_grad(k, "seg_head", s - 1, cfg->classes, PT_F32, sum[s - 1]);
+}
+
+/* The gradient of a stage's result x by the head, added to g, or a new tensor; returns it. */
+static int add_head_grad(struct pt_train_build *k, int stage, int x, const int *sum, int g) {
+  const struct pt_ptv3 *cfg = k->b.cfg;
+  const struct pt_linear_grad shape = {.n = pt_build_rows(k, stage)->n,
+                                       .in = pt_head_channels(cfg, stage),
+                                       .c = cfg->classes,
+                                       .gtype = PT_F32,
+                                       .ldw = cfg->out_channels};
+  return add_linear_grad(k, "seg_head", &shape, &k->task->w->head.stage[stage], x, sum[stage],
+                         g);
 }
 
 static int add_loss(struct pt_train_build *k, int logits) {
@@ -272,32 +291,46 @@ static int add_loss(struct pt_train_build *k, int logits) {
 
 /* ---- all of it ---- */
 
-static int add_forward(struct pt_train_build *k, int input) {
+/* x [pt_head_sources]: what the head sees. */
+static void add_forward(struct pt_train_build *k, int input, int *x) {
   const struct pt_ptv3 *cfg = k->b.cfg;
-  int x = -1;
+  int last = -1;
   for (int s = 0; s < cfg->stages; s++) {
     k->patch[s] = pt_patch_of(cfg, k->b.s, s);
     if (s == 0)
       add_embed(k, input);
     else
-      add_pool(k, s, x);
+      add_pool(k, s, last);
     const struct pt_side d = side_of(k, false, s);
-    x = pt_add_blocks(k, &d, k->stage[s].in.out, -1);
-    k->stage[s].enc_out = x;
+    last = pt_add_blocks(k, &d, k->stage[s].in.out, -1);
+    k->stage[s].enc_out = last;
   }
-  for (int s = cfg->stages - 2; s >= 0; s--) x = add_decoder(k, s, x);
-  return x;
+  for (int s = cfg->stages - 2; s >= 0 && !cfg->enc_mode; s--) last = add_decoder(k, s, last);
+  for (int s = 0; s < pt_head_sources(cfg); s++)
+    x[s] = cfg->enc_mode ? k->stage[s].enc_out : last;
 }
 
-static void add_backward(struct pt_train_build *k, int input, int x, int g_logits) {
+/* From the gradients of the head's input to those of the encoder's results: that of the last
+ * stage is returned, those of the others go to skip, -1 where the head alone has a part. */
+static int add_decoders_grad(struct pt_train_build *k, const int *x, const int *sum,
+                             int *skip) {
+  const struct pt_ptv3 *cfg = k->b.cfg;
+  for (int s = 0; s < cfg->stages; s++) skip[s] = -1;
+  if (cfg->enc_mode) return -1;
+  int g = add_head_grad(k, 0, x[0], sum, -1);
+  for (int s = 0; s + 1 < cfg->stages; s++) g = add_decoder_grad(k, s, g, &skip[s]);
+  return g;
+}
+
+static void add_backward(struct pt_train_build *k, int input, const int *x, int g_logits) {
   const struct pt_ptv3 *cfg = k->b.cfg;
   const struct pt_train_weights *w = k->task->w;
-  int skip[PT_MAX_STAGES], none = -1;
-  int g = add_linear_grad(k, "seg_head", pt_build_rows(k, 0)->n, cfg->out_channels,
-                          cfg->classes, PT_F32, &w->head, x, g_logits);
-  for (int s = 0; s + 1 < cfg->stages; s++) g = add_decoder_grad(k, s, g, &skip[s]);
+  int sum[PT_MAX_STAGES], skip[PT_MAX_STAGES], none = -1;
+  add_head_sums(k, g_logits, sum);
+  int g = add_decoders_grad(k, x, sum, skip);
   for (int s = cfg->stages - 1; s >= 0; s--) {
     const struct pt_side d = side_of(k, false, s);
+    if (cfg->enc_mode) g = add_head_grad(k, s, x[s], sum, g);
     pt_add_blocks_grad(k, &d, g, &none);
     if (s > 0) g = add_pool_grad(k, s, g, skip[s - 1]);
   }
@@ -331,8 +364,9 @@ int pt_train_network_build(struct pt_env *env, const struct pt_train_task *task,
   pt_plan_init(&net->plan, &env->mem, task->kernels, env->threads, task->tile);
   k.b.status = check(task, &e);
   net->input = pt_add_tensor(&k.b, pt_build_rows(&k, 0)->n, task->cfg->in_channels, PT_F32);
-  const int x = add_forward(&k, net->input);
-  net->logits = add_head(&k, x, task->cfg->out_channels);
+  int x[PT_MAX_STAGES];
+  add_forward(&k, net->input, x);
+  net->logits = add_head(&k, x);
   add_backward(&k, net->input, x, add_loss(&k, net->logits));
   if (!k.b.status) k.b.status = pt_plan_layout(&net->plan, net->logits, &e);
   if (!k.b.status) return PTV3_OK;

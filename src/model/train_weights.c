@@ -95,11 +95,30 @@ static void block(struct walk *k, const struct pt_ptv3_stage *s, struct pt_train
   b->fc2 = linear(k, hidden, c, true);
 }
 
+static struct pt_train_head head(struct walk *k) {
+  const int in = k->cfg->out_channels, out = k->cfg->classes;
+  const enum pt_dtype type = k->cfg->mat;
+  struct pt_train_head h = {0};
+  const float *w;
+  float *dw, *dbias;
+  next(k, &w, &dw);
+  next(k, &h.bias, &dbias);
+  h.w = mats(k, 1, in, out, type, w, 0, 1, in);
+  for (int s = 0, at = 0; s < pt_head_sources(k->cfg); s++) {
+    const int c = pt_head_channels(k->cfg, s);
+    h.stage[s].wt = mats(k, 1, out, c, type, w ? w + at : NULL, 0, in, 1);
+    h.stage[s].dw = dw ? dw + at : NULL;
+    h.stage[s].dbias = s == 0 ? dbias : NULL;
+    at += c;
+  }
+  return h;
+}
+
 static void network(struct walk *k) {
   const struct pt_ptv3 *cfg = k->cfg;
   struct pt_train_weights *w = k->w;
   struct pt_train_block *b = w->block;
-  w->head = linear(k, cfg->out_channels, cfg->classes, true);
+  w->head = head(k);
   w->stem = layer(k, 125, cfg->in_channels, cfg->enc[0].channels, false, PT_F32);
   w->stem_norm = batchnorm(k);
   for (int s = 0; s < cfg->stages; s++) {
@@ -110,7 +129,7 @@ static void network(struct walk *k) {
     w->enc[s] = b;
     for (int i = 0; i < cfg->enc[s].depth; i++) block(k, &cfg->enc[s], b++);
   }
-  for (int s = cfg->stages - 2; s >= 0; s--) {
+  for (int s = cfg->stages - 2; s >= 0 && !cfg->enc_mode; s--) {
     const int above =
         s == cfg->stages - 2 ? cfg->enc[s + 1].channels : cfg->dec[s + 1].channels;
     w->up[s] = linear(k, above, cfg->dec[s].channels, true);
@@ -163,10 +182,6 @@ int pt_train_weights_build(struct pt_env *env, const struct pt_ptv3 *cfg, pt_fet
                            void *user, struct pt_train_weights *w, struct ptv3_error *err) {
   struct ptv3_error e = {0};
   *w = (struct pt_train_weights){0};
-  if (cfg->enc_mode) {
-    pt_fail(err, PTV3_UNSUPPORTED, "training with enc_mode=True is not supported");
-    return PTV3_UNSUPPORTED;
-  }
   int status = list(env, cfg, w, &e);
   struct walk sizes = {.cfg = cfg, .w = w}, real = sizes;
   if (!status) {

@@ -33,6 +33,15 @@ struct pt_train_block {
   float *drpe;
 };
 
+/* The head: a Linear layer whose inputs are the results of several stages side by side. */
+struct pt_train_head {
+  struct pt_mat w; /* (out_channels, classes) */
+  const float *bias;
+  struct pt_train_linear stage[PT_MAX_STAGES]; /* [pt_head_sources] the columns of the weight
+                                                  that a stage's result meets: wt, dw (rows
+                                                  out_channels apart); dbias with the first */
+};
+
 struct pt_pack; /* a matrix to be packed */
 
 struct pt_train_weights {
@@ -47,7 +56,8 @@ struct pt_train_weights {
   struct pt_pack *pack; /* [packs] */
   int64_t packs;
   struct pt_train_block *block; /* of all stages, owned */
-  struct pt_train_linear head, stem;
+  struct pt_train_head head;
+  struct pt_train_linear stem;
   struct pt_train_norm stem_norm;
   struct pt_train_block *enc[PT_MAX_STAGES], *dec[PT_MAX_STAGES]; /* [depth] */
   struct pt_train_linear down[PT_MAX_STAGES], up[PT_MAX_STAGES], skip[PT_MAX_STAGES];
@@ -56,7 +66,7 @@ struct pt_train_weights {
 };
 
 /* Fetches every parameter and packs. Memory of categories WEIGHTS and GRADIENTS. With fetch
- * NULL: sizes and shapes only, for planning. Not supported: enc_mode. */
+ * NULL: sizes and shapes only, for planning. */
 int pt_train_weights_build(struct pt_env *env, const struct pt_ptv3 *cfg, pt_fetch *fetch,
                            void *user, struct pt_train_weights *w, struct ptv3_error *err);
 
