@@ -36,6 +36,18 @@ static const char text[] =
     "data = dict(num_classes=3, train=dict(transform=[\n"
     "  dict(type='GridSample', grid_size=0.1), dict(type='SphereCrop', point_max=5000)]))\n";
 
+/* The networks that are trained: changes to the configuration, and compat 1.5.1. */
+struct network {
+  bool old;
+  const char *const *option;
+  int options;
+};
+static const char *const enc_mode[] = {
+    "model.backbone.enc_mode=True", "model.backbone_out_channels=96",
+    "model.backbone.enc_depths=[2,2,1]"}; /* so that less is kept each time */
+static const struct network usual, of_151 = {.old = true}, encoder = {false, enc_mode, 3},
+                                   encoder_151 = {true, enc_mode, 3};
+
 /* ---- a batch of two clouds, the second a part of the first ---- */
 
 struct made {
@@ -56,19 +68,20 @@ static void *room(size_t bytes) {
   return p;
 }
 
-static void make(struct made *m, enum pt_dtype type, int32_t side) {
+static void make(struct made *m, const struct network *net, enum pt_dtype type, int32_t side) {
   static const char *const any[] = {"*"};
   struct ptv3_error e = {0};
   struct pt_tensors none = {0};
   struct pt_match match = {0};
   *m = (struct made){.offset = {0}};
   pt_env_init(&m->env, THREADS, 0);
-  assert_int_equal(
-      pt_config_parse(&m->env, text, (int64_t)strlen(text), "test", NULL, 0, &m->config, &e),
-      0);
+  assert_int_equal(pt_config_parse(&m->env, text, (int64_t)strlen(text), "test", net->option,
+                                   net->options, &m->config, &e),
+                   0);
   const struct pt_value *model = pt_get(m->config.root, "model");
   assert_int_equal(pt_ptv3_from_value(model, &m->cfg, &e), 0);
   assert_int_equal(pt_criteria_parse(&m->env.mem, model, 3, &m->criteria, &e), 0);
+  m->cfg.compat_151 = net->old;
   m->cfg.type = type;
   m->cfg.mat = pt_kernels_mat(pt_kernel_table(NULL), type);
   assert_int_equal(pt_match_build(&m->env, &m->cfg, &none, any, 1, &match, &e), 0);
@@ -108,18 +121,11 @@ static void drop(struct made *m) {
 /* Nothing but rows, clouds and offsets of a batch's real structure; *bytes: what that takes. */
 static struct pt_structure sizes_of(struct made *m, int64_t offset[PT_MAX_STAGES][3],
                                     int64_t *bytes) {
-  const struct pt_structure_in in = {.n = m->batch.n,
-                                     .coord = m->coord,
-                                     .offset = m->offset,
-                                     .clouds = 2,
-                                     .stages = m->cfg.stages,
-                                     .stride = m->cfg.stride,
-                                     .orders = m->cfg.orders,
-                                     .curve = m->cfg.curve};
-  struct pt_structure real = {0}, s = {.clouds = 2, .stages = in.stages, .orders = in.orders};
+  struct pt_structure real = {0},
+                      s = {.clouds = 2, .stages = m->cfg.stages, .orders = m->cfg.orders};
   struct ptv3_error e = {0};
   const int64_t before = m->env.mem.used;
-  assert_int_equal(pt_structure_build(&m->env, &in, &real, &e), 0);
+  assert_int_equal(pt_batch_structure(&m->env, &m->cfg, &m->batch, NULL, &real, &e), 0);
   *bytes = m->env.mem.used - before;
   for (int i = 0; i < s.stages; i++) {
     s.stage[i].n = real.stage[i].n;
@@ -174,10 +180,11 @@ static struct pt_train_need need_within(struct planned *p, int64_t limit) {
   return need;
 }
 
-static void plan_made(struct planned *p, enum pt_dtype type, int32_t side) {
+static void plan_made(struct planned *p, const struct network *net, enum pt_dtype type,
+                      int32_t side) {
   struct ptv3_error e = {0};
   int64_t structure;
-  make(&p->m, type, side);
+  make(&p->m, net, type, side);
   p->s = sizes_of(&p->m, p->offset, &structure);
   p->loss = pt_train_loss(&p->m.criteria);
   assert_int_equal(pt_train_weights_build(&p->m.env, &p->m.cfg, NULL, NULL, &p->w, &e), 0);
@@ -208,10 +215,10 @@ static struct pt_train_result same_bits(struct planned *p, int64_t limit, float 
   return r;
 }
 
-static void check_type(enum pt_dtype type) {
+static void check_ways(const struct network *net, enum pt_dtype type) {
   struct planned p;
   float *want = NULL;
-  plan_made(&p, type, SIDE);
+  plan_made(&p, net, type, SIDE);
   assert_int_equal(p.need.chosen, PT_KEEP_INPUTS);
   assert_true(p.need.fits && p.need.total == p.need.way[0].total && p.need.disk == 0 &&
               p.need.way[0].seconds > 0);
@@ -232,16 +239,19 @@ static void check_type(enum pt_dtype type) {
 
 static void arena_is_that_of_the_step(void **state) {
   (void)state;
-  check_type(PT_F32);
-  check_type(PT_BF16);
+  static const struct network *const net[] = {&usual, &of_151, &encoder, &encoder_151};
+  for (size_t i = 0; i < sizeof net / sizeof *net; i++) {
+    check_ways(net[i], PT_F32);
+    check_ways(net[i], PT_BF16);
+  }
 }
 
 /* From what keeps least in memory down to the least there is, and below. */
-static void check_file(enum pt_dtype type) {
+static void check_file(const struct network *net, enum pt_dtype type) {
   struct planned p;
   struct pt_mem *mem = &p.m.env.mem;
   float *want = NULL;
-  plan_made(&p, type, LARGE);
+  plan_made(&p, net, type, LARGE);
   const int64_t whole = p.need.way[PT_KEEP_STAGES].total, least = p.need.least;
   assert_true(least < p.others + (whole - p.others) / 2);
   same_bits(&p, INT64_MAX, &want);
@@ -263,8 +273,10 @@ static void check_file(enum pt_dtype type) {
 
 static void file_gives_the_same_bits(void **state) {
   (void)state;
-  check_file(PT_F32);
-  check_file(PT_BF16);
+  check_file(&usual, PT_F32);
+  check_file(&usual, PT_BF16);
+  check_file(&of_151, PT_F32);
+  check_file(&encoder, PT_F32);
 }
 
 /* A step that is refused says what would do, and leaves nothing. */
@@ -274,7 +286,7 @@ static void too_little_is_refused(void **state) {
   struct pt_room none = {0};
   struct pt_train_result r;
   struct ptv3_error e = {0};
-  plan_made(&p, PT_F32, LARGE);
+  plan_made(&p, &usual, PT_F32, LARGE);
   const struct pt_train_job job = job_of(&p.m, &p.loss);
   const int64_t used = p.m.env.mem.used;
   p.m.env.mem.limit = p.need.least - 4096;
