@@ -280,4 +280,5 @@ def main():
         "faults": resource.getrusage(resource.RUSAGE_SELF).ru_minflt}), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()
