@@ -141,6 +141,7 @@ void pt_need_guess_rows(const struct pt_ptv3 *cfg, int64_t n, int64_t rows[PT_MA
 int64_t pt_need_guess_structure(const struct pt_ptv3 *cfg, const int64_t rows[PT_MAX_STAGES]) {
   int64_t bytes = 4 * rows[0]; /* the rows' place in the input */
   for (int i = 0; i < cfg->stages; i++) bytes += structure_bytes(cfg, rows[i]);
+  if (cfg->enc_mode) bytes += 4 * rows[0] * (cfg->stages - 1); /* pt_structure.to */
   return bytes;
 }
 
