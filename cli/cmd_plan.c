@@ -16,6 +16,7 @@ struct request {
   struct arg_list options, fill;
   int64_t voxels;
   int precision; /* -1: not given */
+  int compat;    /* enum ptv3_compat */
   bool estimate_normals, json, suggest, steps, train;
 };
 
@@ -34,7 +35,8 @@ static void close_plan(struct planned *p) {
 
 static int make_plan(struct session *s, const struct request *q, struct ptv3_config *config,
                      const char *path, int precision, double grid, struct planned *p) {
-  struct ptv3_model_options how = {.precision = (enum ptv3_precision)precision,
+  struct ptv3_model_options how = {.compat = (enum ptv3_compat)q->compat,
+                                   .precision = (enum ptv3_precision)precision,
                                    .grid_size = grid};
   *p = (struct planned){0};
   int failed = ptv3_model_create(s->ctx, config, NULL, &how, &p->model, &s->err);
@@ -286,7 +288,9 @@ static int train(struct session *s, const struct request *q, struct ptv3_config 
                  const struct arg_list *words) {
   const int clouds = words->count - 1;
   struct ptv3_train_plan_options o = {
-      .precision = (enum ptv3_train_precision)(q->precision + 1), .voxels = q->voxels};
+      .precision = (enum ptv3_train_precision)(q->precision + 1),
+      .compat = (enum ptv3_compat)q->compat,
+      .voxels = q->voxels};
   if (!clouds) return plan_train_show(s, config, &o, q->json);
   struct planned *p = calloc((size_t)clouds, sizeof *p);
   const struct ptv3_plan **plan = calloc((size_t)clouds, sizeof *plan);
@@ -335,6 +339,7 @@ static int run(struct session *s, void *request, const struct arg_list *words) {
 }
 
 int cmd_plan(int argc, char **argv) {
+  static const char *const compat[] = {"current", "1.5.1", NULL};
   struct request q = {.precision = -1};
   const struct arg table[] = {
       {"points", 0, ARG_INT, &q.voxels, "N", "plan for N voxels where there is no cloud", NULL,
@@ -345,6 +350,8 @@ int cmd_plan(int argc, char **argv) {
        NULL, 0},
       {"precision", 0, ARG_CHOICE, &q.precision, "TYPE",
        "fp32 or bf16 (fp32; with --train by enable_amp)", model_precision_names, 0},
+      {"compat", 0, ARG_CHOICE, &q.compat, "VERSION",
+       "current, or 1.5.1 for weights of Pointcept\nbefore 2024-03-26 (current)", compat, 0},
       {"suggest", 0, ARG_FLAG, &q.suggest, NULL,
        "which grid sizes and precisions fit, least\nloss of detail first", NULL, 0},
       {"steps", 0, ARG_FLAG, &q.steps, NULL, "also every step of the network", NULL, 0},

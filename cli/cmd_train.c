@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "commands.h"
+#include "model.h"
 #include "ptv3_train.h"
 #include "session.h"
 
@@ -11,6 +12,7 @@ struct request {
   const char *weight, *data_root, *save_path;
   int64_t seed, readers, save_every, stop_after;
   bool resume;
+  int compat;    /* enum ptv3_compat */
   int precision; /* enum ptv3_train_precision */
   int on_nan;    /* 0 stop, 1 skip */
 };
@@ -40,6 +42,7 @@ static int run(struct session *s, void *request, const struct arg_list *words) {
                                        .resume = q->resume,
                                        .allow_missing = q->allow_missing.item,
                                        .allow_missing_count = q->allow_missing.count,
+                                       .compat = (enum ptv3_compat)q->compat,
                                        .precision = (enum ptv3_train_precision)q->precision,
                                        .has_seed = q->seed >= 0,
                                        .seed = q->seed >= 0 ? q->seed : 0,
@@ -73,6 +76,10 @@ int cmd_train(int argc, char **argv) {
       {"allow-missing", 0, ARG_LIST, &q.allow_missing, "PATTERN",
        "weights that may be absent or of another shape,\ne.g. 'seg_head.*' for other classes",
        NULL, 0},
+      {"compat", 0, ARG_CHOICE, &q.compat, "VERSION",
+       "current, 1.5.1 for weights of Pointcept before\n2024-03-26, or auto: whichever fits "
+       "(current);\nwhat is resumed stays what it was begun as",
+       model_compat_names, 0},
       {"resume", 0, ARG_FLAG, &q.resume, NULL, "go on from the last checkpoint of the folder",
        NULL, 0},
       {"options", 0, ARG_PAIRS, &q.options, "KEY=VALUE...",

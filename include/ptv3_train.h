@@ -25,6 +25,10 @@ struct ptv3_train_options {
   const char *const *allow_missing; /* [count] as in ptv3_model_options: a head to be learnt
                                        anew, for other classes */
   int allow_missing_count;
+  enum ptv3_compat compat; /* of the weights to start from, and so of the network that is
+                              trained and validated, as in ptv3_model_options. A training that
+                              is resumed stays what it was begun as; PTV3_COMPAT_1_5_1 for one
+                              that was begun as the current one is refused */
   enum ptv3_train_precision precision;
   bool has_seed;
   int64_t seed;       /* >= 0, with has_seed; otherwise the configuration's, or 0 */
@@ -67,6 +71,7 @@ enum { PTV3_TRAIN_WAYS = 3, PTV3_TRAIN_LEVELS = 8 };
 
 struct ptv3_train_plan_options {
   enum ptv3_train_precision precision;
+  enum ptv3_compat compat; /* there are no weights to look at: AUTO is as CURRENT */
   int64_t voxels; /* of a batch; 0: batch_size times the point_max that data.train crops to */
   const struct ptv3_plan *const *cloud; /* [clouds] a batch of these clouds, as planned for
                                            prediction, whole, in place of voxels; or NULL */

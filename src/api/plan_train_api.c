@@ -197,6 +197,7 @@ static int read_config(struct planning *p, struct ptv3_error *err) {
   p->out->bf16 = wish == PTV3_TRAIN_BF16 || (wish == PTV3_TRAIN_AS_CONFIGURED && p->c.amp);
   p->c.cfg.type = p->out->bf16 ? PT_BF16 : PT_F32;
   p->c.cfg.mat = pt_kernels_mat(p->kernels, p->c.cfg.type);
+  p->c.cfg.compat_151 = p->o->compat == PTV3_COMPAT_1_5_1;
   p->out->stages = p->c.cfg.stages;
   return PTV3_OK;
 }
@@ -230,6 +231,8 @@ int ptv3_plan_train(struct ptv3_context *ctx, const struct ptv3_config *config,
     if (!p.o->cloud[c]) status = pt_api_null("ptv3_plan_train", "cloud", &e);
   if (!status && ((int)p.o->precision < 0 || p.o->precision > PTV3_TRAIN_BF16))
     status = pt_fail(&e, PTV3_INVALID, "ptv3_plan_train: no precision %d", (int)p.o->precision);
+  if (!status && ((int)p.o->compat < 0 || p.o->compat > PTV3_COMPAT_AUTO))
+    status = pt_fail(&e, PTV3_INVALID, "ptv3_plan_train: no compat %d", (int)p.o->compat);
   plan->budget = p.env->mem.limit;
   if (!status) status = fill(&p, &e);
   pt_train_weights_free(p.env, &p.w);

@@ -19,12 +19,16 @@ int ptv3_train(struct ptv3_context *ctx, const struct ptv3_config *config,
     return pt_fail(err, PTV3_INVALID, "ptv3_train: seed %lld is negative", (long long)o.seed);
   if ((int)o.precision < 0 || o.precision > PTV3_TRAIN_BF16)
     return pt_fail(err, PTV3_INVALID, "ptv3_train: no precision %d", (int)o.precision);
+  if ((int)o.compat < 0 || o.compat > PTV3_COMPAT_AUTO)
+    return pt_fail(err, PTV3_INVALID, "ptv3_train: no compat %d", (int)o.compat);
   const struct pt_train_options to = {.data_root = o.data_root,
                                       .save_path = o.save_path,
                                       .weight = o.weight,
                                       .resume = o.resume,
                                       .allow_missing = o.allow_missing,
                                       .allow_missing_count = o.allow_missing_count,
+                                      .compat_151 = o.compat == PTV3_COMPAT_1_5_1,
+                                      .compat_choose = o.compat == PTV3_COMPAT_AUTO,
                                       .precision = precision[o.precision],
                                       .seed = o.has_seed ? o.seed : -1,
                                       .skip_nan = o.skip_nan,

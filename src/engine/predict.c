@@ -101,9 +101,8 @@ static int check_channels(const struct pt_model *model, const struct pt_sample *
       s->channels, model->cfg.in_channels);
 }
 
-static int ask_compat(struct pt_env *env, struct pt_model *m, const struct pt_batch *batch,
-                      struct pt_compat_ask *ask, struct ptv3_error *err) {
-  if (!ask) return PTV3_OK;
+int pt_ask_compat(struct pt_env *env, struct pt_model *m, const struct pt_batch *batch,
+                  struct pt_compat_ask *ask, struct ptv3_error *err) {
   if (!ask->done && pt_compat_matters(&m->cfg)) {
     struct pt_compat found;
     int status = pt_compat_measure(env, m, batch, &found, err);
@@ -140,7 +139,8 @@ static int run(struct pt_env *env, const struct pt_model *model, const struct pt
     opt.perm = perm;
   }
   struct pt_model used = *model;
-  int status = p->need ? PTV3_OK : ask_compat(env, &used, &batch, p->compat, err);
+  int status =
+      p->need || !p->compat ? PTV3_OK : pt_ask_compat(env, &used, &batch, p->compat, err);
   if (!status) status = pt_forward(env, &used, &batch, &opt, NULL, err);
   if (status == PTV3_BUDGET) pt_say_coarser(env, &used, &batch, p->grid_size, err);
   return status;

@@ -18,6 +18,10 @@ struct pt_compat_ask {
   bool old;
 };
 
+/* Asks, if that was not done before, and sets m->cfg.compat_151 where it is to be chosen. */
+int pt_ask_compat(struct pt_env *env, struct pt_model *m, const struct pt_batch *batch,
+                  struct pt_compat_ask *ask, struct ptv3_error *err);
+
 struct pt_predict {
   const struct pt_pipeline *pipeline;
   uint64_t seed;        /* of the draws of the transforms (which point stands for a voxel) */

@@ -259,6 +259,7 @@ int pt_train(struct pt_env *env, const struct pt_value *root, const struct pt_tr
   const double start = pt_seconds();
   int status = build(&t, &e);
   if (!status) status = pt_trainer_resume(&t, &e);
+  if (!status) status = pt_trainer_choose_compat(&t, &e);
   if (!status) pt_trainer_keep(&t);
   if (!status && t.c.evaluate) status = pt_trainer_check_validation(&t, &e);
   t.writing = status == PTV3_OK;

@@ -20,6 +20,8 @@ struct pt_train_options {
   bool resume;           /* go on from the last checkpoint in save_path (or from weight) */
   const char *const *allow_missing; /* [count] patterns of weights that may be absent */
   int allow_missing_count;
+  bool compat_151;    /* the network of Pointcept 1.5.1 is trained (model/compat.h) ... */
+  bool compat_choose; /* ... or the one that fits the weights to start from */
   int precision;      /* enum pt_dtype: PT_F32, PT_BF16; -1: by enable_amp */
   int64_t seed;       /* -1: the configuration's, or 0 */
   bool skip_nan;      /* leave a batch out whose loss or gradient is not finite */

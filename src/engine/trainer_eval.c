@@ -9,8 +9,7 @@
 #include "size.h"
 #include "trainer_int.h"
 
-/* Parameters as they are now, by name. */
-static int fetch_now(void *user, const struct pt_param *p, float *dst, struct ptv3_error *err) {
+int pt_trainer_fetch(void *user, const struct pt_param *p, float *dst, struct ptv3_error *err) {
   const struct pt_train_weights *w = user;
   for (int64_t i = 0; i < w->params; i++) {
     if (strcmp(w->param[i].name, p->name) != 0) continue;
@@ -34,7 +33,7 @@ int pt_trainer_validate(struct trainer *t, bool *better, struct ptv3_error *err)
   if (status) return status;
   t->writing = false;
   pt_room_free(t->env, &t->room);
-  status = pt_weights_build(t->env, &t->c.cfg, fetch_now, &t->w, &model.w, err);
+  status = pt_weights_build(t->env, &t->c.cfg, pt_trainer_fetch, &t->w, &model.w, err);
   if (status) return status;
   const struct pt_evaluate job = {.model = &model,
                                   .set = &t->val.set,

@@ -40,10 +40,11 @@ struct trainer {
   struct pt_train_summary sum;
   struct pt_train_log log;
   bool resumed;
-  bool sound;   /* what fails now leaves the state after the last step as it was */
-  bool writing; /* what fails now is something that could not be written */
-  bool quiet;   /* the line being logged is one of many */
-  double shown; /* when one of those was last shown */
+  bool compat_noted; /* the checkpoint said which network it is */
+  bool sound;        /* what fails now leaves the state after the last step as it was */
+  bool writing;      /* what fails now is something that could not be written */
+  bool quiet;        /* the line being logged is one of many */
+  double shown;      /* when one of those was last shown */
 };
 
 /* ---- trainer_step.c ---- */
@@ -70,6 +71,18 @@ int pt_trainer_make_folder(struct trainer *t, struct ptv3_error *err);
 /* With o->resume: takes state and position from the checkpoint. */
 int pt_trainer_resume(struct trainer *t, struct ptv3_error *err);
 
+/* ---- trainer_compat.c ---- */
+
+/* The note in checkpoints that says which network is trained, and what is noted in the one that
+ * is resumed (NULL: nothing) taken over. PTV3_MISMATCH where the other one was asked for. */
+const char *pt_trainer_compat_text(const struct trainer *t);
+int pt_trainer_take_compat(struct trainer *t, const char *noted, const char *path,
+                           struct ptv3_error *err);
+
+/* Where no checkpoint said it: sets c.cfg.compat_151 as asked for, or by what fits the weights
+ * that were read; warns where others would. */
+int pt_trainer_choose_compat(struct trainer *t, struct ptv3_error *err);
+
 /* ---- trainer_log.c ---- */
 
 int pt_trainer_log_begin(struct trainer *t, struct ptv3_error *err);
@@ -83,6 +96,9 @@ int pt_trainer_log_epoch(struct trainer *t, struct ptv3_error *err);
 void pt_trainer_log_end(struct trainer *t);
 
 /* ---- trainer_eval.c ---- */
+
+/* A pt_fetch over struct pt_train_weights: the parameters as they are now. */
+int pt_trainer_fetch(void *user, const struct pt_param *p, float *dst, struct ptv3_error *err);
 
 /* Scores the validation data with the weights as they are; sets sum.miou, best, best_epoch.
  * *better: it is the best so far. */

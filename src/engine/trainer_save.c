@@ -146,6 +146,7 @@ static int save(struct trainer *t, enum save what, struct ptv3_error *err) {
       {"best_epoch", NULL, t->sum.best_epoch},
       {"skipped", NULL, t->sum.skipped},
       {"precision", t->c.cfg.type == PT_BF16 ? "bf16" : "fp32", 0},
+      {"compat", pt_trainer_compat_text(t), 0},
   };
   status = pt_checkpoint_write(&c, note, sizeof note / sizeof *note, t->env, path, err);
   free_image(t, &m);
@@ -212,7 +213,7 @@ static void tell_resumed(const struct trainer *t, const char *path) {
 }
 
 int pt_trainer_resume(struct trainer *t, struct ptv3_error *err) {
-  char last[4200];
+  char last[4200], buf[100];
   const bool resume = t->o->resume || t->c.resume;
   const char *path = t->o->weight ? t->o->weight : t->c.weight;
   int status = PTV3_OK;
@@ -224,6 +225,8 @@ int pt_trainer_resume(struct trainer *t, struct ptv3_error *err) {
   if (status) return status;
   struct pt_checkpoint c = checkpoint_of(t, &m);
   status = pt_checkpoint_read(&c, &notes, t->env, path, err);
+  if (!status)
+    status = pt_trainer_take_compat(t, pt_notes_text(&notes, "compat", buf, NULL), path, err);
   if (!status) {
     take_tracked(t, &m);
     pt_trainer_put_back(t);
