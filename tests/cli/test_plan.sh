@@ -65,8 +65,10 @@ run plan $train --train --points 30000 --json
 check "of a number of voxels" is 0
 check "by category" prints '"gradients": [1-9][0-9]*, "optimiser": [1-9]'
 check "with room most is kept" prints '"chosen": 0, "fits": true'
-all=$(sed -n 's/.*"kept": "the inputs of operations".*"total": \([0-9]*\).*/\1/p' "$out")
-few=$(sed -n 's/.*"kept": "the inputs of stages".*"total": \([0-9]*\).*/\1/p' "$out")
+kept() { sed -n 's/.*"kept": "the inputs of '"$1"'".*"total": \([0-9]*\).*/\1/p' "$out"; }
+all=$(kept operations)
+blocks=$(kept blocks)
+few=$(kept stages)
 least=$(sed -n 's/.*"least": \([0-9]*\).*/\1/p' "$out")
 run plan $train --train --points 30000 --json --memory $((all - 1))
 check "with less, less" prints '"chosen": [12], "fits": true'
@@ -77,6 +79,12 @@ check "below the least" is 3
 check "which is named" prints "the least that would do"
 run plan bench/s3dis_base.py --train --points 1000
 check "a configuration that does not train" is 4
+run plan $train --train --points 30000 --json --compat 1.5.1
+check "for weights of Pointcept 1.5.1" is 0
+check "the inputs of blocks are more" [ "$(kept blocks)" -gt "$blocks" ]
+run plan $train --train --points 30000 --json --options model.backbone.enc_mode=True model.backbone_out_channels=240
+check "for an encoder alone" is 0
+check "all inputs of stages are fewer" [ "$(kept stages)" -lt "$few" ]
 run plan $train --train --suggest
 check "--train and --suggest" is 2
 

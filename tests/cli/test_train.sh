@@ -112,12 +112,18 @@ check "a row a step, a row a validation" logged "$work/long" 60 3
 check "the log has the classes" grep -q 'Class_0-floor Result' "$work/long/train.log"
 check "the report" grep -q '</svg>' "$work/long/report.html"
 
-miou=$(awk -F, 'END { print $4 }' "$work/long/val.csv")
-run eval "$config" --weight "$work/long/model/model_last.pth" --json "$work/e.json" -q --threads 1
-check "eval of the checkpoint" is 0
-check "its mIoU is that of the last validation ($miou)" awk -v a="$miou" \
-  '/"miou"/ { gsub(/[^0-9.e-]/, ""); if (!n++) found = ($0 - a) * ($0 - a) < 1e-16 } END { exit !found }' \
-  "$work/e.json"
+# The last validation of a training is what eval makes of its checkpoint.
+scored() { # FOLDER ARGS...
+  of=$1
+  shift
+  miou=$(awk -F, 'END { print $4 }' "$of/val.csv")
+  run eval "$config" --weight "$of/model/model_last.pth" --json "$work/e.json" -q --threads 1 "$@"
+  check "eval of the checkpoint" is 0
+  check "its mIoU is that of the last validation ($miou)" awk -v a="$miou" \
+    '/"miou"/ { gsub(/[^0-9.e-]/, ""); if (!n++) found = ($0 - a) * ($0 - a) < 1e-16 } END { exit !found }' \
+    "$work/e.json"
+}
+scored "$work/long"
 run predict "$config" --weight "$work/long/model/model_best.pth" "$work/data/val/v1.ply" \
   -o "$work/v1.ply" -q --threads 1
 check "predict with it" is 0
@@ -136,6 +142,27 @@ check "--resume of none" is 4
 check "names the checkpoint" says 'none/model/model_last.pth'
 check "says what to do" says 'without --resume'
 check "and makes no folder" absent "$work/none"
+
+# ---- an encoder alone; weights of Pointcept 1.5.1 ----
+encoder="model.backbone.enc_mode=True model.backbone_out_channels=24"
+train "$work/encoder" --options $encoder epoch=6
+check "an encoder alone" is 0
+scored "$work/encoder" --options $encoder
+blocks="model.backbone.enc_depths=[2,1] model.backbone.dec_depths=[2]"
+train "$work/old" --compat 1.5.1 --options $blocks epoch=6
+check "--compat 1.5.1" is 0
+scored "$work/old" --compat 1.5.1 --options $blocks
+train "$work/tuned" --weight "$work/old/model/model_last.pth" --compat 1.5.1 --stop-after 2 --options $blocks
+check "goes on from such weights" is 0
+train "$work/tuned" --resume --options $blocks
+check "--resume goes on as it was begun" is 0
+check "and says so" says "goes on as Pointcept 1.5.1's network, as which it was begun"
+train "$work/three" --weight "$work/old/model/model_last.pth" --compat auto --stop-after 1 --options $blocks
+check "--compat auto says what it takes" says "the weights are taken as Pointcept's of"
+train "$work/begun" --stop-after 1
+train "$work/begun" --resume --compat 1.5.1
+check "--resume of a current one as 1.5.1" is 5
+check "says what to do" says "resume without compat"
 
 # ---- other classes ----
 three="model.num_classes=3 data.num_classes=3 data.names=a,b,c"

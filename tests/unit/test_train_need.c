@@ -306,7 +306,9 @@ static void public_plan(void **state) {
   struct ptv3_train_plan p, q;
   struct ptv3_error e = {0};
   const struct ptv3_train_plan_options bf16 = {.precision = PTV3_TRAIN_BF16, .voxels = 10000},
-                                       none = {.voxels = -1};
+                                       none = {.voxels = -1},
+                                       old = {.compat = PTV3_COMPAT_1_5_1},
+                                       odd = {.compat = (enum ptv3_compat)9};
   assert_int_equal(ptv3_context_create(NULL, &ctx, &e), 0);
   assert_int_equal(
       ptv3_config_parse(ctx, text, (int64_t)strlen(text), "test", NULL, 0, &config, &e), 0);
@@ -319,7 +321,10 @@ static void public_plan(void **state) {
   assert_int_equal(ptv3_plan_train(ctx, config, &bf16, &q, &e), 0);
   assert_true(q.bf16 && q.point_max == 0 && q.rows[2] == p.rows[2]);
   assert_true(q.way[0].features < p.way[0].features);
+  assert_int_equal(ptv3_plan_train(ctx, config, &old, &q, &e), 0);
+  assert_true(q.way[1].features > p.way[1].features && q.parameters == p.parameters);
   assert_int_equal(ptv3_plan_train(ctx, config, &none, &q, &e), PTV3_INVALID);
+  assert_int_equal(ptv3_plan_train(ctx, config, &odd, &q, &e), PTV3_INVALID);
   assert_int_equal(ptv3_plan_train(ctx, config, &bf16, NULL, &e), PTV3_INVALID);
   /* Every allocation fails once. */
   struct pt_mem *mem = pt_ctx_mem(ctx);

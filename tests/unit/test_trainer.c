@@ -106,8 +106,29 @@ static const char text[] =
     "    dict(type='Collect', keys=('coord', 'grid_coord', 'segment', 'origin_segment',\n"
     "                               'inverse'), feat_keys=('coord',))]))\n";
 
+/* Networks that are trained: compat 1.5.1, and changes to the configuration. */
+enum compat { CURRENT, OLD, CHOOSE };
+struct network {
+  const char *name;
+  enum compat compat;
+  const char *option[2];
+};
+#define BLOCKS \
+  { "model.backbone.enc_depths=[2,1]", "model.backbone.dec_depths=[2]" }
+static const struct network usual = {"usual", CURRENT, {NULL}},
+                            of_151 = {"of_151", OLD, BLOCKS},
+                            two_blocks = {"two_blocks", CURRENT, BLOCKS},
+                            whichever = {"whichever", CHOOSE, BLOCKS},
+                            encoder = {"encoder",
+                                       CURRENT,
+                                       {"model.backbone.enc_mode=True",
+                                        "model.backbone_out_channels=24"}};
+
 struct run {
-  const char *name; /* of its folder below `folder` */
+  const char *name;          /* of its folder below `folder` */
+  const struct network *net; /* NULL: the usual one */
+  const char *weight;        /* the last checkpoint of this run; NULL: untrained */
+  bool as_begun;             /* compat is not given */
   int threads, readers, type;
   int64_t stop_after, memory;
   int64_t fail_at;   /* the call of the allocator that fails; 0: none */
@@ -118,6 +139,7 @@ struct run {
 
 static int64_t calls, calls_at_most, allocations;
 static bool stop_validation, trained;
+static char told[400]; /* the last message about compat */
 static bool progress(void *user, const char *what, int64_t done, int64_t total) {
   (void)user, (void)done, (void)total;
   if (stop_validation && trained && strcmp(what, "training") != 0) return false;
@@ -125,12 +147,22 @@ static bool progress(void *user, const char *what, int64_t done, int64_t total) 
   return calls_at_most == 0 || ++calls <= calls_at_most;
 }
 
+static void listen(void *user, const char *line) {
+  (void)user;
+  if (strstr(line, "1.5.1") || strstr(line, "are taken as"))
+    snprintf(told, sizeof told, "%s", line);
+}
+
 static int train(const struct run *r, struct pt_train_summary *sum, struct ptv3_error *e) {
   struct pt_env env;
   struct pt_config config;
-  char path[256], root[300];
+  char path[256], root[300], weight[300];
+  const struct network *net = r->net ? r->net : &usual;
+  const enum compat compat = r->as_begun ? CURRENT : net->compat;
   pt_env_init(&env, r->threads ? r->threads : 2, r->memory);
   env.progress = progress;
+  env.info = env.warn = listen;
+  told[0] = 0;
   env.mem.fail_at = r->fail_at;
   calls = 0;
   trained = false;
@@ -139,12 +171,20 @@ static int train(const struct run *r, struct pt_train_summary *sum, struct ptv3_
   snprintf(root, sizeof root, "data.train.data_root='%s'", folder);
   char val[300];
   snprintf(val, sizeof val, "data.val.data_root='%s'", folder);
-  const char *options[] = {root, val, r->option};
-  int status = pt_config_parse(&env, text, (int64_t)strlen(text), "test", options,
-                               r->option ? 3 : 2, &config, e);
+  const char *options[5] = {root, val}, *more[] = {r->option, net->option[0], net->option[1]};
+  int count = 2;
+  for (int i = 0; i < 3; i++)
+    if (more[i]) options[count++] = more[i];
+  int status =
+      pt_config_parse(&env, text, (int64_t)strlen(text), "test", options, count, &config, e);
   if (status) return status;
+  if (r->weight)
+    snprintf(weight, sizeof weight, "%s/%s/model/model_last.pth", folder, r->weight);
   const struct pt_train_options o = {.save_path = path,
+                                     .weight = r->weight ? weight : NULL,
                                      .resume = r->resume,
+                                     .compat_151 = compat == OLD,
+                                     .compat_choose = compat == CHOOSE,
                                      .precision = r->type ? r->type : PT_F32,
                                      .seed = -1,
                                      .skip_nan = r->skip_nan,
@@ -194,6 +234,68 @@ static void must(const struct run *r, struct pt_train_summary *sum) {
 }
 
 /* ---- tests ---- */
+
+/* Neither threads nor being stopped and resumed show in other networks either. */
+static void other_networks(void **state) {
+  (void)state;
+  static const struct network *const net[] = {&of_151, &encoder};
+  struct pt_train_summary s;
+  char name[40];
+  for (size_t i = 0; i < sizeof net / sizeof *net; i++) {
+    must(&(struct run){.name = net[i]->name, .net = net[i]}, &s);
+    assert_true(s.finished && isfinite(s.loss) && isfinite(s.miou));
+    for (int64_t k = 0; k < 8; k += 3) {
+      snprintf(name, sizeof name, "%s%d", net[i]->name, (int)k);
+      must(&(struct run){.name = name, .net = net[i], .threads = 3, .stop_after = k}, &s);
+      if (k) /* what it was begun as, the checkpoint says */
+        must(&(struct run){.name = name, .net = net[i], .resume = true, .as_begun = true}, &s);
+      assert_same(net[i]->name, name);
+    }
+    snprintf(name, sizeof name, "%s_bf16", net[i]->name);
+    must(&(struct run){.name = name, .net = net[i], .type = PT_BF16}, &s);
+    assert_true(s.finished && isfinite(s.loss));
+  }
+}
+
+/* A training stays what it was begun as. */
+static void compat_is_kept(void **state) {
+  (void)state;
+  struct pt_train_summary s;
+  struct ptv3_error e;
+  struct run r = {.name = "kept", .net = &of_151, .stop_after = 1};
+  must(&r, &s);
+  r.resume = true, r.as_begun = true;
+  must(&r, &s);
+  assert_non_null(strstr(told, "goes on as Pointcept 1.5.1's network"));
+  r = (struct run){.name = "begun", .net = &two_blocks, .stop_after = 1};
+  must(&r, &s);
+  r.resume = true, r.net = &of_151;
+  assert_int_equal(train(&r, &s, &e), PTV3_MISMATCH);
+  assert_non_null(strstr(e.message, "was begun as Pointcept's network of today"));
+  r.net = &two_blocks;
+  must(&r, &s);
+}
+
+/* What weights are for is told from their running statistics, or chosen by them. */
+static void compat_is_told(void **state) {
+  (void)state;
+  struct pt_train_summary s;
+  const char *option = "epoch=60";
+  must(&(struct run){.name = "long151", .net = &of_151, .option = option}, &s);
+  must(&(struct run){.name = "long2", .net = &two_blocks, .option = option}, &s);
+  struct run r = {.name = "from", .net = &two_blocks, .weight = "long151", .stop_after = 1};
+  must(&r, &s);
+  assert_non_null(strstr(told, "need compat 1.5.1"));
+  r.net = &whichever;
+  must(&r, &s);
+  assert_non_null(strstr(told, "are taken as Pointcept's of v1.5.1"));
+  r.weight = NULL, r.resume = true;
+  must(&r, &s);
+  assert_non_null(strstr(told, "goes on as Pointcept 1.5.1's network"));
+  r = (struct run){.name = "from2", .net = &whichever, .weight = "long2", .stop_after = 1};
+  must(&r, &s);
+  assert_non_null(strstr(told, "are taken as Pointcept's of today"));
+}
 
 static void learns(void **state) {
   (void)state;
@@ -363,7 +465,12 @@ static void failing_allocations(void **state) {
   struct pt_train_summary s;
   struct ptv3_error e;
   char command[256];
-  const struct run whole = {.name = "fail", .threads = 1, .option = "epoch=8", .stop_after = 6};
+  const struct run whole = {.name = "fail",
+                            .net = &two_blocks,
+                            .weight = "begun",
+                            .threads = 1,
+                            .option = "epoch=8",
+                            .stop_after = 6};
   struct run r = whole;
   r.name = "failed";
   must(&whole, &s);
@@ -400,6 +507,9 @@ int main(void) {
       cmocka_unit_test(accumulating),
       cmocka_unit_test(dropout_shows),
       cmocka_unit_test(threads_do_not_show_in_bf16),
+      cmocka_unit_test(other_networks),
+      cmocka_unit_test(compat_is_kept),
+      cmocka_unit_test(compat_is_told),
       cmocka_unit_test(diverging_is_told),
       cmocka_unit_test(small_budgets),
       cmocka_unit_test(failing_allocations),
