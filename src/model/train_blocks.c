@@ -113,14 +113,16 @@ static void add_cpe(struct pt_train_build *k, const struct pt_side *d, int i, in
   PT_BIND(s, cpe, out, out);
 }
 
-/* in < 0: in place. */
+/* in < 0: in place. o and lse < 0: not left. */
 static void add_attention(struct pt_train_build *k, const struct pt_side *d, int i, int in,
-                          int x) {
+                          int x, int o, int lse) {
   char label[32];
   struct pt_step *s = pt_add_step(&k->b, PT_OP_attention, block_label(d, i, label), x);
   s->a.attention = attention_of(k, d, i);
   PT_BIND(s, attention, in, in);
   PT_BIND(s, attention, x, x);
+  PT_BIND(s, attention, o, o);
+  PT_BIND(s, attention, lse, lse);
 }
 
 /* in < 0: in place. Returns the input of the next block. */
@@ -134,28 +136,30 @@ static struct pt_kept add_mlp(struct pt_train_build *k, const struct pt_side *d,
   PT_BIND(s, mlp, in, in);
   PT_BIND(s, mlp, x, x);
   PT_BIND(s, mlp, branch, branch);
-  return (struct pt_kept){.x0 = x, .up = -1, .conv = apart ? branch : x, .x1 = -1, .x2 = -1};
+  return (struct pt_kept){.x0 = x, .up = -1, .conv = apart ? branch : x};
 }
 
-/* Computes and keeps the inputs of attention and mlp from that of the block. */
+/* Computes and keeps what the ops' backward passes read from the input of the block. */
 static void add_inputs(struct pt_train_build *k, const struct pt_side *d, int i) {
   struct pt_kept *e = &d->kept[i];
   e->x1 = stage_tensor(k, d);
   add_cpe(k, d, i, e->x1);
   e->x2 = stage_tensor(k, d);
-  add_attention(k, d, i, e->x1, e->x2);
+  e->o = stage_tensor(k, d);
+  e->lse = pt_add_tensor(&k->b, pt_build_rows(k, d->stage)->n, d->g->heads, PT_F32);
+  add_attention(k, d, i, e->x1, e->x2, e->o, e->lse);
 }
 
 /* Computes the block from its input and keeps nothing; returns the input of the next. */
 static struct pt_kept add_block(struct pt_train_build *k, const struct pt_side *d, int i) {
   const int y = stage_tensor(k, d);
   add_cpe(k, d, i, y);
-  add_attention(k, d, i, -1, y);
+  add_attention(k, d, i, -1, y, -1, -1);
   return add_mlp(k, d, i, -1, y);
 }
 
 int pt_add_blocks(struct pt_train_build *k, const struct pt_side *d, int x, int up) {
-  struct pt_kept in = {.x0 = x, .up = up, .conv = x, .x1 = -1, .x2 = -1};
+  struct pt_kept in = {.x0 = x, .up = up, .conv = x};
   for (int i = 0; i < d->g->depth; i++) {
     d->kept[i] = in;
     if (k->keep == PT_KEEP_INPUTS) {
@@ -190,7 +194,7 @@ static void add_mlp_grad(struct pt_train_build *k, const struct pt_side *d, int 
   PT_BIND(s, mlp_grad, g_branch, g_branch);
 }
 
-static void add_attention_grad(struct pt_train_build *k, const struct pt_side *d, int i, int x,
+static void add_attention_grad(struct pt_train_build *k, const struct pt_side *d, int i,
                                int g) {
   char label[32];
   const struct pt_train_block *w = &d->w[i];
@@ -205,7 +209,9 @@ static void add_attention_grad(struct pt_train_build *k, const struct pt_side *d
                                                    .dproj = w->proj.dw,
                                                    .dproj_bias = w->proj.dbias,
                                                    .drpe = w->drpe};
-  PT_BIND(s, attention_grad, x, x);
+  PT_BIND(s, attention_grad, x, d->kept[i].x1);
+  PT_BIND(s, attention_grad, o, d->kept[i].o);
+  PT_BIND(s, attention_grad, lse, d->kept[i].lse);
   PT_BIND(s, attention_grad, g, g);
 }
 
@@ -286,7 +292,7 @@ void pt_add_blocks_grad(struct pt_train_build *k, const struct pt_side *d, int g
     const struct pt_kept *e = &d->kept[i];
     if (k->keep != PT_KEEP_INPUTS) add_inputs(k, d, i);
     add_mlp_grad(k, d, i, e->x2, g, g_branch);
-    add_attention_grad(k, d, i, e->x1, g);
+    add_attention_grad(k, d, i, g);
     if (e->up >= 0)
       *up = pt_add_up_grad(k, block_label(d, i, label), d->stage, d->g->channels,
                            k->b.cfg->type, g);

@@ -12,7 +12,9 @@ struct pt_kept {
   int x0, up; /* input of the block; the upsampled rows that are added to it, or -1 */
   int conv;   /* what its convolution sees: x0, or the branch of the MLP before it
                  (pt_conv_sees_branch) */
-  int x1, x2; /* inputs of attention and of mlp; -1: to be computed again */
+  int x1, x2; /* inputs of attention and of mlp; read where they were kept or computed
+                 again */
+  int o, lse; /* what attention leaves for its backward pass, likewise */
 };
 
 /* A plan being built. */

@@ -164,6 +164,8 @@ static void mark_attention(struct pt_window *w, int64_t from, int64_t to) {
   end = pt_max(end, borrowing.first + borrowing.len);
   ROWS(attention, in, a->order, first.first, end);
   ROWS(attention, x, a->order, first.first, end);
+  ROWS(attention, o, a->order, first.first, end);
+  ROWS(attention, lse, a->order, first.first, end);
 }
 
 static void mark_pool(struct pt_window *w, int64_t from, int64_t to) {

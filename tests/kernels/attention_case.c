@@ -13,13 +13,19 @@
 #include "attention_grad.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "check.h"
+#include "feature.h"
+#include "kernels.h"
+
+void pt_attention_ref(const struct pt_attention *a, const struct pt_exec *ex);
+int64_t pt_attention_scratch_ref(const struct pt_attention *a, int tile);
 
 struct shape {
   int c, heads, patch, clouds;
   int64_t n[4]; /* rows of each cloud */
-  bool pre_norm, order, bias, rpe, steep, apart, drop, attn, far;
+  bool pre_norm, order, bias, rpe, steep, apart, drop, attn, far, leaves;
   int bound;
 };
 enum { STEEP = 8 }; /* scores then differ by more than attention_dot.h's BOUND */
@@ -91,7 +97,24 @@ static void build(struct problem *p, const struct shape *s) {
   } else {
     a->x = make_features_inout(p, a->n * s->c, 2.0f);
   }
+  if (s->leaves) {
+    a->o = make_features_out(p, a->n * s->c);
+    a->lse = make_out(p, a->n * s->heads);
+  }
   p->op = a;
+}
+
+/* What the forward op leaves for the one back. */
+static void leave(const struct pt_attention_grad *g) {
+  struct pt_attention f = g->f;
+  struct pt_exec ex = {.threads = 1, .scratch_stride = pt_attention_scratch_ref(&f, 0)};
+  ex.scratch = check_alloc((size_t)ex.scratch_stride);
+  f.in = g->x;
+  f.o = (void *)(uintptr_t)g->o;
+  f.lse = (float *)(uintptr_t)g->lse;
+  f.x = check_alloc((size_t)(f.n * f.c) * sizeof(float) + 1);
+  pt_attention_ref(&f, &ex);
+  free(ex.scratch), free(f.x);
 }
 
 static void build_grad(struct problem *p, const struct shape *s) {
@@ -99,6 +122,8 @@ static void build_grad(struct problem *p, const struct shape *s) {
   const int64_t c = s->c;
   build_op(p, s, &a->f);
   a->x = make_features(p, a->f.n * c, 0.0f, 2.0f);
+  a->o = make_in(p, a->f.n * c, pt_feature_bytes(p->type));
+  a->lse = make_in(p, a->f.n * s->heads, sizeof(float));
   a->g = make_features_inout(p, a->f.n * c, 1.0f);
   a->qkv_t = make_mat(p, 3 * s->c, s->c);
   a->proj_t = make_mat(p, s->c, s->c);
@@ -135,6 +160,7 @@ static struct shape shape_of(struct problem *p, int i) {
   s.apart = i % 10 >= 5;
   s.drop = i % 11 == 6 || i == 22;
   s.attn = i % 6 == 2 || i % 16 == 9;
+  s.leaves = i % 4 > 1;
   s.bound = i % 8 == 1 ? 7 : i % 8 == 5 ? 31 : 40;
   return s;
 }
@@ -147,6 +173,7 @@ static void make(struct problem *p, int i) {
 static void make_grad(struct problem *p, int i) {
   const struct shape s = shape_of(p, i);
   build_grad(p, &s);
+  leave(p->op);
 }
 
 /* Coordinates as in a scan: a wavy surface along a Z-order curve, a patch a piece 32 wide. */
@@ -196,6 +223,7 @@ static bool bench_grad(struct problem *p, int i) {
   if (!bench_shape(&s, i)) return false;
   build_grad(p, &s);
   if (s.rpe) lie_on_surface(&((const struct pt_attention_grad *)p->op)->f);
+  leave(p->op);
   return true;
 }
 

@@ -728,6 +728,16 @@ static void before_norm(float *g, const double *s, const float *t, int64_t n, in
   }
 }
 
+/* What the forward op leaves for the one back. */
+static void leave(struct refcase *c, struct pt_attention_grad *a) {
+  struct pt_attention f = a->f;
+  f.in = a->x;
+  f.x = ref_alloc(c, f.n * f.c, 4);
+  a->o = f.o = ref_alloc(c, f.n * f.c, 4);
+  a->lse = f.lse = ref_alloc(c, f.n * f.heads, 4);
+  RUN(c, attention, &f);
+}
+
 /* The recorded gradients of an attention without norm and residual. In post-norm form, with a
  * head more, whose channels go nowhere: they take what LayerNorm does not let through. */
 static void check_attention_grad(struct refcase *c, const struct points *p,
@@ -758,6 +768,7 @@ static void check_attention_grad(struct refcase *c, const struct points *p,
   a.dproj_bias = filled(c, ch, 0);
   if (f->qkv_bias) a.dqkv_bias = filled(c, 3 * ch, 0);
   if (f->rpe) a.drpe = filled(c, table * heads, 0);
+  leave(c, &a);
   RUN(c, attention_grad, &a);
   g = corner(c, g, ch, 1, (int)p->n, (int)p->n, few);
   for (int64_t i = 0; i < p->n * few; i++) g[i] -= t[i]; /* the residual's */
@@ -845,6 +856,7 @@ static float *check_block_grad(struct refcase *c, const struct points *p,
   a.dproj_bias = filled(c, ch, 0);
   if (f->qkv_bias) a.dqkv_bias = filled(c, 3 * ch, 0);
   if (f->rpe) a.drpe = filled(c, table, 0);
+  leave(c, &a);
   RUN(c, attention_grad, &a);
   check_grad(c, "grad/norm2.0.weight", b.dgamma);
   check_grad(c, "grad/norm2.0.bias", b.dbeta);

@@ -53,6 +53,9 @@ struct pt_attention {
   int rpe_bound;             /* B */
   const int32_t *coord;      /* [n, 3] by row; only read with rpe */
   struct pt_drop drop;       /* all zero but in training */
+  /* Out, for the backward pass; both NULL where there is none. */
+  void *o;    /* [n, c] attend, before the projection, type */
+  float *lse; /* [n, heads] log2 of the sum over j of 2^(S[i, j] log2 e) */
 };
 
 /* Where rows are read from. */

@@ -113,6 +113,7 @@ PT_INLINE void attend_any(const struct block *b, const int d, const int64_t ld,
     for (; e < d; e++) gather_values(v + e, ld, ot + e * LANES, buf, 1);
   }
   for (int v = 0; v < NV; v++) pt_vstore(inv + v * PT_VW, x.sum[v]);
+  give_lse(b->lse, x.m, x.sum, NV);
   const float kept = kept_of(b);
   for (int i = 0; i < LANES; i++) inv[i] = 1.0f / (kept * inv[i]);
   for (int e = 0; e < d; e++)
@@ -170,6 +171,7 @@ PT_INLINE void attend_16(const struct block *b, const bool rpe) {
   pt_v inv = _mm512_div_ps(pt_vset1(1.0f), sum);
   PT_UNROLL for (int e = 0; e < D; e++) pt_vstore(ot + e * LANES, pt_vmul(inv, o[e]));
   give_outputs_16(b, ot);
+  give_lse(b->lse, &m, &sum, 1);
 }
 #endif
 

@@ -288,11 +288,18 @@ static void take_coords(const struct work *w) {
           i < w->p.len ? a->coord[3 * pt_patch_row(a, w->p.first + i) + d] : 0;
 }
 
+/* Hands on what a block of queries from place i on says of head `head`. */
+static void give_sums(const struct work *w, int head, int i, int queries, const float *lse) {
+  for (int l = 0; w->a->lse && l < queries; l++)
+    w->a->lse[pt_patch_row(w->a, w->p.first + i + l) * w->a->heads + head] = lse[l];
+}
+
 /* Attention of head h of the group, which is number `head` of all, for the queries from
  * place i on. */
 static void attend_floats(const struct work *w, int h, int head, int i) {
   const struct sizes *z = &w->z;
   const struct dropout drop = dropout_of(w->a, w->p.first, head);
+  float lse[LANES];
   struct block b = {
       .q = w->q + h * z->head + i * z->ld,
       .k = w->k + h * z->head,
@@ -312,8 +319,10 @@ static void attend_floats(const struct work *w, int h, int head, int i) {
       .room = w->block,
       .out = w->attend + (int64_t)i * w->a->c + head * z->d,
       .out_ld = w->a->c,
+      .lse = w->a->lse ? lse : NULL,
   };
   attend_block(&b);
+  give_sums(w, head, i, b.queries, lse);
 }
 
 #if defined(__AVX512BF16__)
@@ -321,7 +330,10 @@ static void attend_narrow(const struct work *w, const struct narrow_head *n, int
                           int i) {
   const int left = w->p.len - i, queries = left < NARROW_QUERIES ? left : NARROW_QUERIES;
   uint16_t *out = (uint16_t *)(void *)w->attend + (int64_t)i * w->a->c + head * NARROW_D;
-  narrow_attend(n, w->narrow + h * w->z.head + i * NARROW_D, queries, out, w->a->c);
+  float lse[NARROW_QUERIES];
+  narrow_attend(n, w->narrow + h * w->z.head + i * NARROW_D, queries, out, w->a->c,
+                w->a->lse ? lse : NULL);
+  give_sums(w, head, i, queries, lse);
 }
 #endif
 
@@ -362,6 +374,19 @@ static struct pt_src attended_rows(const struct work *w, int64_t t, int64_t m) {
   return pt_src(rows, PT_BF16, 2 * c);
 }
 
+/* Hands on the heads' outputs of places t .. t + m - 1. */
+static void give_attended(const struct work *w, int64_t t, int64_t m, struct pt_src rows) {
+  const struct pt_attention *a = w->a;
+  for (int64_t i = 0; a->o && i < m; i++) {
+    void *o = pt_at_mut(a->o, a->type, pt_patch_row(a, w->p.first + t + i) * a->c);
+    const void *row = pt_at(rows.base, rows.type, i * rows.ld);
+    if (rows.type == a->type)
+      memcpy(o, row, (size_t)(a->c * pt_feature_bytes(a->type)));
+    else
+      pt_narrow_row(o, a->type, row, a->c);
+  }
+}
+
 /* Projection, residual and, in post-norm form, the norm of the patch's own rows. */
 static void project(const struct work *w) {
   const struct pt_attention *a = w->a;
@@ -369,8 +394,9 @@ static void project(const struct work *w) {
   share(w, w->p.own, &from, &to);
   for (int64_t t = first + from; t < first + to; t += w->z.tile) {
     int64_t m = first + to - t < w->z.tile ? first + to - t : w->z.tile;
-    PT_FN(pt_gemm)
-    (m, attended_rows(w, t, m), &a->proj, pt_dst(w->rows, ld), PT_GEMM_BIAS, a->proj_bias);
+    const struct pt_src rows = attended_rows(w, t, m);
+    give_attended(w, t, m, rows);
+    PT_FN(pt_gemm)(m, rows, &a->proj, pt_dst(w->rows, ld), PT_GEMM_BIAS, a->proj_bias);
     for (int64_t i = 0; i < m; i++) {
       const int64_t r = pt_patch_row(a, w->p.first + t + i);
       const void *in = pt_at(pt_attention_in(a), a->type, r * a->c);

@@ -29,6 +29,7 @@ struct dot_block {
   int keys, queries;   /* k and v are finite up to a multiple of STEP; queries <= 16 */
   uint16_t *out;       /* [queries, 16], rows out_ld apart */
   int64_t out_ld;
+  float *lse; /* [16] out: log2 of the sum of 2^score, or NULL */
 };
 
 /* c + a[0] b[0] + a[1] b[1] of the pairs in each lane. */
@@ -165,6 +166,8 @@ PT_INLINE void attend_pairs(const struct dot_block *b, const uint16_t *qt, const
   pt_v inv = _mm512_div_ps(pt_vset1(1.0f), sum);
   PT_UNROLL for (int e = 0; e < DOT_D; e++) pt_vstore(ot + e * 16, pt_vmul(inv, o[e]));
   give_narrow(b, ot);
+  const pt_v zero = pt_vset1(0.0f);
+  give_lse(b->lse, bounded ? &zero : &m, &sum, 1);
 }
 
 static void attend_dot(const struct dot_block *b) {
@@ -202,8 +205,8 @@ static void narrow_begin(struct narrow_head *n, const uint16_t *k, const uint16_
 }
 
 static void narrow_attend(const struct narrow_head *n, const uint16_t *q, int queries,
-                          uint16_t *out, int64_t out_ld) {
-  const struct dot_block b = {q, n->k, n->v, n->top, n->keys, queries, out, out_ld};
+                          uint16_t *out, int64_t out_ld, float *lse) {
+  const struct dot_block b = {q, n->k, n->v, n->top, n->keys, queries, out, out_ld, lse};
   attend_dot(&b);
 }
 

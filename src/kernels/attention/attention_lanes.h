@@ -5,6 +5,7 @@
 #ifndef PT_ATTENTION_LANES_H
 #define PT_ATTENTION_LANES_H
 
+#include <math.h>
 #include <stdbool.h>
 
 #include "transpose.h"
@@ -49,6 +50,7 @@ struct block {
   float *room;                /* [block_floats] */
   float *out;                 /* [queries, d], rows out_ld apart */
   int64_t out_ld;
+  float *lse; /* [LANES] out: log2 of the sum of 2^score, or NULL */
 };
 
 enum { TABLE_LD = 64 };
@@ -213,6 +215,17 @@ PT_INLINE pt_v sum_of(const pt_v *s, const int n, const int stride) {
   PT_UNROLL for (int w = 1; w < n; w *= 2) PT_UNROLL for (int i = 0; i + w < n; i += 2 * w)
       t[i] = pt_vadd(t[i], t[i + w]);
   return t[0];
+}
+
+/* lse [16 or LANES] = log2 of sums of 2^score, from sums of 2^(score - m); or NULL. */
+PT_INLINE void give_lse(float *lse, const pt_v *m, const pt_v *sum, const int vectors) {
+  float top[LANES], all[LANES];
+  if (!lse) return;
+  for (int v = 0; v < vectors; v++) {
+    pt_vstore(top + v * PT_VW, m[v]);
+    pt_vstore(all + v * PT_VW, sum[v]);
+  }
+  for (int i = 0; i < vectors * PT_VW; i++) lse[i] = top[i] + log2f(all[i]);
 }
 
 /* s [keys, NV]: scores of keys j, j + 1, ... The loop over channels stays a loop: unrolled,

@@ -63,6 +63,7 @@ static void attend(const struct pt_attention *a, struct pt_patch p, const double
     for (int e = 0; e < d; e++) out[e] += w * v[e];
   }
   for (int e = 0; e < d; e++) out[e] /= sum;
+  if (a->lse) a->lse[softmax] = (float)((top + log(sum)) * 1.44269504088896340736);
 }
 
 /* scratch: see above. Reads all rows of the patch first, then writes its own. */
@@ -79,6 +80,7 @@ static void patch_ref(const struct pt_attention *a, struct pt_patch p, double *s
   for (int i = p.len - p.own; i < p.len; i++) {
     int64_t r = pt_patch_row(a, p.first + i), x = r * c;
     for (int h = 0; h < a->heads; h++) attend(a, p, qkv, score, i, h, row + h * (c / a->heads));
+    for (int e = 0; a->o && e < c; e++) pt_put(a->o, a->type, x + e, (float)row[e]);
     linear(out, row, &a->proj, a->proj_bias);
     for (int e = 0; e < c; e++) {
       out[e] *= (double)pt_drop_path(&a->drop, r) * (double)pt_drop_proj(&a->drop, r, c, e);

@@ -150,32 +150,22 @@ static __attribute__((noinline, unused)) const float *tile_start(const struct ti
   return start;
 }
 
-/* Weights of a block of keys, from scores [64, 32]: in pairs of keys pk [2, 32, 16, 2], and
- * where pq is given in pairs of queries [64, 16, 2], query l and 16 + l, rows ld apart; sum +=
- * them.
- */
-PT_INLINE void tile_weights(const float *s, uint16_t *pk, uint16_t *pq, int64_t ld,
-                            pt_v sum[2]) {
-  for (int i = 0; i < K_BLOCK; i += 2, s += 2 * Q_WIDE, pk += 32) {
-    __m512i a[2], b[2];
+/* Weights of a block of keys, from scores [64, 32], in pairs of keys pk [2, 32, 16, 2]; sum +=
+ * them. */
+PT_INLINE void tile_weights(const float *s, uint16_t *pk, pt_v sum[2]) {
+  for (int i = 0; i < K_BLOCK; i += 2, s += 2 * Q_WIDE, pk += 32)
     PT_UNROLL for (int t = 0; t < 2; t++) {
-      a[t] = power_to_cut(pt_vload(s + 16 * t));
-      b[t] = power_to_cut(pt_vload(s + Q_WIDE + 16 * t));
-      sum[t] = pt_vadd(sum[t], pt_vadd(cut(a[t]), cut(b[t])));
-      _mm512_storeu_si512(pk + t * P_PANEL, pair_of(a[t], b[t]));
+      const __m512i a = power_to_cut(pt_vload(s + 16 * t));
+      const __m512i b = power_to_cut(pt_vload(s + Q_WIDE + 16 * t));
+      sum[t] = pt_vadd(sum[t], pt_vadd(cut(a), cut(b)));
+      _mm512_storeu_si512(pk + t * P_PANEL, pair_of(a, b));
     }
-    if (!pq) continue;
-    _mm512_storeu_si512(pq + i * ld, pair_of(a[0], a[1]));
-    _mm512_storeu_si512(pq + (i + 1) * ld, pair_of(b[0], b[1]));
-  }
 }
 
 /* ot [16, 32] = sums of values times weights of queries q [2, 8, 16, 2], inv [32] = 1 / sums of
- * weights, and where p is given all weights in pairs of queries [padded, 16, 2], rows ldp
- * apart.
- */
-PT_INLINE void tile_attend(const struct tile_head *h, const uint16_t *q, uint16_t *p,
-                           int64_t ldp, float *ot, float *inv) {
+ * weights, lse [32] as in attention.h, or NULL. */
+PT_INLINE void tile_attend(const struct tile_head *h, const uint16_t *q, float *ot, float *inv,
+                           float *lse) {
   _Alignas(64) float s[K_BLOCK * Q_WIDE], room[Q_WIDE];
   _Alignas(64) uint16_t pk[2 * P_PANEL];
   pt_v sum[2] = {pt_vset1(0.0f), pt_vset1(0.0f)};
@@ -183,11 +173,15 @@ PT_INLINE void tile_attend(const struct tile_head *h, const uint16_t *q, uint16_
   memset(ot, 0, HEAD * Q_WIDE * sizeof *ot);
   for (int64_t j = 0; j < h->keys; j += K_BLOCK) {
     tile_scores(h, q, j, start, s);
-    tile_weights(s, pk, p ? p + j * ldp : NULL, ldp, sum);
+    tile_weights(s, pk, sum);
     pt_tiles(ot, Q_WIDE, (struct pt_start){ot, Q_WIDE}, h->vt + j * HEAD, K_BLOCK, pk, P_PANEL,
              1, 2, K_BLOCK / 2);
   }
-  for (int t = 0; t < 2; t++) pt_vstore(inv + 16 * t, _mm512_div_ps(pt_vset1(1.0f), sum[t]));
+  for (int t = 0; t < 2; t++) {
+    pt_vstore(inv + 16 * t, _mm512_div_ps(pt_vset1(1.0f), sum[t]));
+    const pt_v m = start ? pt_vsub(pt_vset1(0.0f), pt_vload(start + 16 * t)) : pt_vset1(0.0f);
+    give_lse(lse ? lse + 16 * t : NULL, &m, &sum[t], 1);
+  }
 }
 
 /* Rows of bf16, to [queries, 16], ld apart, from columns x [16, 32] times a factor a query. */
@@ -230,12 +224,12 @@ PT_INLINE void narrow_begin(struct narrow_head *n, const uint16_t *k, const uint
 }
 
 PT_INLINE void narrow_attend(const struct narrow_head *n, const uint16_t *q, int queries,
-                             uint16_t *out, int64_t out_ld) {
+                             uint16_t *out, int64_t out_ld, float *lse) {
   _Alignas(64) uint16_t panels[2 * Q_PANEL];
   _Alignas(64) float ot[HEAD * Q_WIDE], inv[Q_WIDE];
   tile_panels(panels, q, queries);
   pt_tiles_begin();
-  tile_attend(&n->h, panels, NULL, 0, ot, inv);
+  tile_attend(&n->h, panels, ot, inv, lse);
   pt_tiles_end();
   tile_give(out, out_ld, ot, inv, queries);
 }

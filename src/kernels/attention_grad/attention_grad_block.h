@@ -1,17 +1,16 @@
-/* attention_grad_block.h - the inner loops of attention_grad_cpu.c: one head of a patch,
- * forward again and back. Included by that file only.
+/* attention_grad_block.h - the inner loops of attention_grad_cpu.c: one head of a patch, back.
+ * Included by that file only.
  *
- * Blocks of LANES queries go over the keys three times. First scores, kept for all keys
- * [keys, LANES], and their maximum. Then weights 2^(s - top), not yet divided by their sum,
- * and outputs. With the sum known, dO is divided by it once and for all, and
- *   dP = dO V^T,  dS = P (dP - rowsum(dO O)),  dQ += dS K       (lanes: queries)
- *   dV += P^T dO,  dK += dS^T Q                                 (lanes: channels)
- * a block of keys at a time, whose P and dS are then in the first cache. Nothing is computed
- * twice: six products for one head. Lanes without a query have dO = 0 and so add nothing.
+ * Blocks of LANES queries go over the keys once. The forward op has left the log of each
+ * query's sum of weights, so a weight is made anew, divided by the sum, from its score alone;
+ * and its output O, so that rowsum(P dP) = rowsum(dO O) is known before. For a block of keys,
+ * whose P and dS lie in the first cache: P = 2^(S - lse),  dP = dO V^T,  dS = P (dP - rowsum(dO
+ * O)),  dQ += dS K  (lanes: queries) dV += P^T dO,  dK += dS^T Q (lanes: channels) Lanes
+ * without a query have P = 0 and so add nothing.
  *
- * With dropout O and dV are made from the weights that are kept, and dO is divided by the
- * chance that one is as well; dP counts for those alone, and rowsum(P dP) is still rowsum(dO
- * O). Source: FlashAttention-2 (Dao 2023), algorithm 2, with queries outside. */
+ * With dropout dV is made from the weights that are kept, and dO is divided by the chance that
+ * one is; dP counts for those alone, and rowsum(P dP) is still rowsum(dO O).
+ * Source: FlashAttention-2 (Dao 2023), algorithm 2, with queries outside. */
 #ifndef PT_ATTENTION_GRAD_BLOCK_H
 #define PT_ATTENTION_GRAD_BLOCK_H
 
@@ -26,22 +25,22 @@ enum { MANY_KEYS = KEYS, SPREAD_KEYS = 6, SPREAD_V = 2, MANY_CHANNELS = CHANNELS
 #endif
 _Static_assert(BLOCK_KEYS % MANY_KEYS == 0 && BLOCK_KEYS % SPREAD_KEYS == 0, "whole steps");
 
+/* One head of a patch. Arrays of queries: the last own places are read, or written. */
 struct head {
   struct block b; /* of a block of queries: k, v, ld, d, keys, factor, table, bound, coord */
   const float *q; /* [keys, d], rows b.ld apart */
   int own;        /* the last own places are queries */
   float scale;
-  const float *dout; /* [keys, d], rows dout_ld apart; those of the own places are read */
+  const float *dout; /* [keys, d], rows dout_ld apart */
   int64_t dout_ld;
-  void *out; /* [keys, d], rows out_ld apart; those of the own places are written */
-  int64_t out_ld;
-  enum pt_dtype out_type;
-  void *dq, *dk, *dv; /* [keys, d], rows dqkv_ld apart; NULL: only out is wanted */
+  const float *start; /* [keys] - lse */
+  const float *along; /* [keys] - rowsum(dO O) */
+  void *dq, *dk, *dv; /* [keys, d], rows dqkv_ld apart */
   int64_t dqkv_ld;
   enum pt_dtype dqkv_type;
   float *drpe;       /* [3, 2 bound + 1], or NULL */
   const int32_t *by; /* with drpe: [3, b.coord_ld], see count_places */
-  float *room;       /* [head_floats] */
+  float *room;       /* [room_of] */
 };
 
 /* Channels in whole steps of spread. */
@@ -51,12 +50,13 @@ static inline int64_t spread_row(int d) {
 
 /* Parts of the room. */
 struct room {
-  float *p;                   /* [padded keys, LANES] scores, then weights */
-  float *ds;                  /* [BLOCK_KEYS, LANES]; in the end in the place of p, with drpe */
-  float *qt, *ot, *dot, *dqt; /* [d, LANES] q, O, dO / sum and dQ */
-  float *qr, *dor;            /* [LANES, spread_row] q times scale, dO / sum */
-  float *dk, *dv;             /* [padded keys, spread_row] */
-  float *bins;                /* [3, 2 bound + 1, LANES] */
+  float *p;              /* [BLOCK_KEYS, LANES] weights, negative where they are left out */
+  float *kept;           /* [BLOCK_KEYS, LANES] with dropout: those that are kept */
+  float *ds;             /* [padded keys, LANES]; the first block alone without drpe */
+  float *qt, *dot, *dqt; /* [d, LANES] q, dO and dQ */
+  float *qr, *dor;       /* [LANES, spread_row] q times scale, dO */
+  float *dk, *dv;        /* [padded keys, spread_row] */
+  float *bins;           /* [3, 2 bound + 1, LANES] */
 };
 
 /* Lays out the room at `at`, or only counts its floats where that is NULL. */
@@ -68,10 +68,10 @@ static int64_t room_of(struct room *r, float *at, int d, int64_t padded, int bou
     (r)->p = at ? at + n : NULL; \
     n += (floats);               \
   } while (0)
-  PART(p, padded * LANES);
-  PART(ds, BLOCK_KEYS * LANES);
+  PART(p, BLOCK_KEYS * LANES);
+  PART(kept, BLOCK_KEYS * LANES);
+  PART(ds, padded * LANES);
   PART(qt, lanes);
-  PART(ot, lanes);
   PART(dot, lanes);
   PART(dqt, lanes);
   PART(qr, LANES * row);
@@ -145,91 +145,61 @@ PT_INLINE void spread(float *sum, const float *weight, const float *rows, const 
     }
 }
 
-/* Scores of all keys into r->p, and the largest of each lane. */
-PT_INLINE void all_scores(const struct block *b, const struct room *r, const int d,
-                          const int64_t ld, pt_v top[NV]) {
-  int32_t g[3 * LANES];
-  take_queries(b, r->qt, d);
-  if (b->table) take_places(b, g);
-  for (int v = 0; v < NV; v++) top[v] = pt_vset1(NOTHING);
-  for (int64_t j = 0; j < b->keys; j += BLOCK_KEYS)
-    for (int i = 0; i < BLOCK_KEYS; i += MANY_KEYS) {
-      pt_v s[MANY_KEYS * NV];
-      float *to = r->p + (j + i) * LANES;
-      score(b, r->qt, j + i, MANY_KEYS, d, ld, s);
-      if (b->table) add_bias(b, g, j + i, MANY_KEYS, s);
-      hide_padding(b, j + i, MANY_KEYS, s);
-      PT_UNROLL for (int v = 0; v < NV; v++) top[v] =
-          pt_vmax(top[v], top_of(s + v, MANY_KEYS, NV));
-      PT_UNROLL for (int n = 0; n < MANY_KEYS * NV; n++) pt_vstore(to + n * PT_VW, s[n]);
-    }
-}
+/* A block of queries: what is the same for all keys. */
+struct queries {
+  struct block b;
+  pt_v start[NV], along[NV]; /* start: NOTHING where there is no query */
+  int32_t g[3 * LANES];      /* with relative positions: see take_places */
+  struct draws draws;        /* with dropout */
+};
 
-/* The weights of a block of keys without those that are left out; may lie in r->ds. */
-PT_INLINE const float *kept_weights(const struct block *b, const struct room *r,
-                                    const float *p) {
-  if (!b->drop) return p;
-  keep_rest(r->ds, p);
-  return r->ds;
-}
-
-/* Scores become weights, negative where they are left out; their sum, and the sum of values
- * times those that are kept in r->ot. */
-PT_INLINE void all_weights(const struct block *b, const struct room *r, const int d,
-                           const int64_t ld, const pt_v top[NV], pt_v sum[NV]) {
-  struct draws draws;
-  if (b->drop) take_draws(b, &draws);
-  memset(r->ot, 0, (size_t)d * LANES * sizeof *r->ot);
-  for (int v = 0; v < NV; v++) sum[v] = pt_vset1(0.0f);
-  for (int64_t j = 0; j < b->keys; j += BLOCK_KEYS) {
-    float *p = r->p + j * LANES;
-    for (int i = 0; i < BLOCK_KEYS; i += MANY_KEYS) {
-      pt_v s[MANY_KEYS * NV];
-      PT_UNROLL for (int n = 0; n < MANY_KEYS * NV; n++) {
-        float *at = p + i * LANES + n * PT_VW;
-        s[n] = weight_of(pt_vsub(pt_vload(at), top[n % NV]));
-        pt_vstore(at, s[n]);
-      }
-      PT_UNROLL for (int v = 0; v < NV; v++) sum[v] =
-          pt_vadd(sum[v], sum_of(s + v, MANY_KEYS, NV));
-    }
-    if (b->drop) leave_out(&draws, j, p);
-    gather(b->v + j * ld, ld, r->ot, kept_weights(b, r, p), d);
-  }
-}
-
-/* Divides O by the sums and gives it out; places from b->first on. */
-PT_INLINE void give_out(const struct head *h, const struct block *b, const struct room *r,
-                        const int d, const float *inv) {
-  for (int e = 0; e < d; e++)
-    for (int l = 0; l < LANES; l++) r->ot[e * LANES + l] *= inv[l];
-  for (int l = 0; l < b->queries; l++)
-    for (int e = 0; e < d; e++)
-      pt_put(h->out, h->out_type, (b->first + l) * h->out_ld + e, r->ot[e * LANES + l]);
-}
-
-/* dO / (kept sum) both ways, q times scale by rows, and rowsum(dO O) / sum. */
-PT_INLINE void take_back(const struct head *h, const struct block *b, const struct room *r,
-                         const int d, const float *inv, pt_v along[NV]) {
+/* The queries from place i on: theirs, dO both ways and q times scale by rows. */
+PT_INLINE void take_block(const struct head *h, const struct room *r, int i, const int d,
+                          struct queries *q) {
   const int64_t row = spread_row(d);
+  const float inv = 1.0f / kept_of(&h->b);
+  float start[LANES], along[LANES];
+  struct block *b = &q->b;
+  *b = h->b;
+  b->q = h->q + i * b->ld;
+  b->first = i;
+  b->queries = b->keys - i < LANES ? b->keys - i : LANES;
   for (int l = 0; l < LANES; l++) {
     const bool there = l < b->queries;
-    const float *g = h->dout + (b->first + (there ? l : 0)) * h->dout_ld;
-    const float *q = b->q + (there ? l : 0) * b->ld;
+    const float *g = h->dout + (i + (there ? l : 0)) * h->dout_ld;
+    const float *x = b->q + (there ? l : 0) * b->ld;
+    start[l] = there ? h->start[i + l] : NOTHING;
+    along[l] = there ? h->along[i + l] : 0.0f;
     for (int e = 0; e < row; e++) {
       const bool number = there && e < d;
-      r->dor[l * row + e] = number ? g[e] * inv[l] : 0.0f;
-      r->qr[l * row + e] = number ? q[e] * h->scale : 0.0f;
+      r->dor[l * row + e] = number ? g[e] * inv : 0.0f;
+      r->qr[l * row + e] = number ? x[e] * h->scale : 0.0f;
     }
   }
   for (int e = 0; e < d; e++)
     for (int l = 0; l < LANES; l++) r->dot[e * LANES + l] = r->dor[l * row + e];
-  for (int v = 0; v < NV; v++) along[v] = pt_vset1(0.0f);
-  for (int e = 0; e < d; e++)
-    for (int v = 0; v < NV; v++)
-      along[v] = pt_vfma(pt_vload(r->dot + e * LANES + v * PT_VW),
-                         pt_vload(r->ot + e * LANES + v * PT_VW), along[v]);
-  for (int v = 0; v < NV; v++) along[v] = pt_vmul(along[v], pt_vset1(kept_of(b)));
+  for (int v = 0; v < NV; v++) {
+    q->start[v] = pt_vload(start + v * PT_VW);
+    q->along[v] = pt_vload(along + v * PT_VW);
+  }
+  take_queries(b, r->qt, d);
+  if (b->table) take_places(b, q->g);
+  if (b->drop) take_draws(b, &q->draws);
+}
+
+/* Weights of the keys from j on into r->p. */
+PT_INLINE void weigh(const struct queries *q, const struct room *r, int64_t j, const int d,
+                     const int64_t ld) {
+  const struct block *b = &q->b;
+  for (int i = 0; i < BLOCK_KEYS; i += MANY_KEYS) {
+    pt_v s[MANY_KEYS * NV];
+    score(b, r->qt, j + i, MANY_KEYS, d, ld, s);
+    if (b->table) add_bias(b, q->g, j + i, MANY_KEYS, s);
+    hide_padding(b, j + i, MANY_KEYS, s);
+    PT_UNROLL for (int n = 0; n < MANY_KEYS * NV; n++)
+        pt_vstore(r->p + i * LANES + n * PT_VW, weight_of(pt_vadd(s[n], q->start[n % NV])));
+  }
+  if (b->drop) leave_out(&q->draws, j, r->p), keep_rest(r->kept, r->p);
 }
 
 /* dS of a block of keys, where dO V^T counts for nothing in weights that are left out. */
@@ -237,39 +207,48 @@ PT_INLINE void leave_out_back(float *ds, const float *p, const pt_v along[NV]) {
   for (int n = 0; n < BLOCK_KEYS * NV; n++) {
     const pt_v weight = pt_vload(p + n * PT_VW), had = pt_vload(ds + n * PT_VW);
     const int_v left = (int_v)(weight < pt_vset1(0.0f));
-    const int_v to = (left & (int_v)pt_vmul(weight, along[n % NV])) | (~left & (int_v)had);
+    const pt_v none = pt_vmul(pt_vsub(pt_vset1(0.0f), weight), along[n % NV]);
+    const int_v to = (left & (int_v)none) | (~left & (int_v)had);
     pt_vstore(ds + n * PT_VW, (pt_v)to);
   }
 }
 
-/* dQ of the block of queries, and what it adds to dK and dV. */
-PT_INLINE void all_back(const struct head *h, const struct block *b, const struct room *r,
-                        const int d, const int64_t ld, const pt_v along[NV]) {
+/* ds of the keys from j on. */
+PT_INLINE void weigh_back(const struct queries *q, const struct room *r, int64_t j, const int d,
+                          const int64_t ld, float *ds) {
+  for (int i = 0; i < BLOCK_KEYS; i += MANY_KEYS) {
+    pt_v s[MANY_KEYS * NV];
+    PT_UNROLL for (int n = 0; n < MANY_KEYS * NV; n++) s[n] = q->along[n % NV];
+    dots(q->b.v + (j + i) * ld, ld, r->dot, MANY_KEYS, d, s);
+    PT_UNROLL for (int n = 0; n < MANY_KEYS * NV; n++) {
+      const int64_t at = i * LANES + n * PT_VW;
+      pt_vstore(ds + at, pt_vmul(pt_vload(r->p + at), s[n]));
+    }
+  }
+  if (q->b.drop) leave_out_back(ds, r->p, q->along);
+}
+
+/* dQ of a block of queries, and what it adds to dK and dV. d and ld are constants for the usual
+ * d. */
+PT_INLINE void block_back(const struct head *h, const struct room *r, int at, const int d,
+                          const int64_t ld) {
   const int64_t row = spread_row(d);
+  struct queries q;
+  take_block(h, r, at, d, &q);
+  const struct block *b = &q.b;
   memset(r->dqt, 0, (size_t)d * LANES * sizeof *r->dqt);
   for (int64_t j = 0; j < b->keys; j += BLOCK_KEYS) {
-    float *p = r->p + j * LANES;
-    spread(r->dv + j * row, kept_weights(b, r, p), r->dor, row);
-    for (int i = 0; i < BLOCK_KEYS; i += MANY_KEYS) {
-      pt_v s[MANY_KEYS * NV];
-      PT_UNROLL for (int n = 0; n < MANY_KEYS * NV; n++) s[n] =
-          pt_vsub(pt_vset1(0.0f), along[n % NV]);
-      dots(b->v + (j + i) * ld, ld, r->dot, MANY_KEYS, d, s);
-      PT_UNROLL for (int n = 0; n < MANY_KEYS * NV; n++) {
-        const int64_t at = i * LANES + n * PT_VW;
-        pt_vstore(r->ds + at, pt_vmul(pt_vload(p + at), s[n]));
-      }
-    }
-    if (b->drop) leave_out_back(r->ds, p, along);
-    gather(b->k + j * ld, ld, r->dqt, r->ds, d);
-    spread(r->dk + j * row, r->ds, r->qr, row);
-    if (h->drpe) memcpy(p, r->ds, BLOCK_KEYS * LANES * sizeof *p);
+    float *ds = h->drpe ? r->ds + j * LANES : r->ds;
+    weigh(&q, r, j, d, ld);
+    spread(r->dv + j * row, b->drop ? r->kept : r->p, r->dor, row);
+    weigh_back(&q, r, j, d, ld, ds);
+    gather(b->k + j * ld, ld, r->dqt, ds, d);
+    spread(r->dk + j * row, ds, r->qr, row);
   }
-  if (h->drpe) count_places(b, h->by, r->p, r->bins);
+  if (h->drpe) count_places(b, h->by, r->ds, r->bins);
   for (int l = 0; l < b->queries; l++)
     for (int e = 0; e < d; e++)
-      pt_put(h->dq, h->dqkv_type, (b->first + l) * h->dqkv_ld + e,
-             r->dqt[e * LANES + l] * h->scale);
+      pt_put(h->dq, h->dqkv_type, (at + l) * h->dqkv_ld + e, r->dqt[e * LANES + l] * h->scale);
 }
 
 /* What was summed over all queries; dQ of places that are not own. */
@@ -289,42 +268,21 @@ static void give_sums(const struct head *h, const struct room *r) {
   }
 }
 
-/* d and ld are constants for the usual d. */
-PT_INLINE void back_any(const struct head *h, const struct room *r, const int d,
-                        const int64_t ld) {
-  for (int i = h->b.keys - h->own; i < h->b.keys; i += LANES) {
-    struct block b = h->b;
-    pt_v top[NV], sum[NV], along[NV];
-    float inv[LANES];
-    b.q = h->q + i * ld;
-    b.first = i;
-    b.queries = h->b.keys - i < LANES ? h->b.keys - i : LANES;
-    all_scores(&b, r, d, ld, top);
-    all_weights(&b, r, d, ld, top, sum);
-    for (int v = 0; v < NV; v++) pt_vstore(inv + v * PT_VW, sum[v]);
-    for (int l = 0; l < LANES; l++) inv[l] = 1.0f / (kept_of(&b) * inv[l]);
-    give_out(h, &b, r, d, inv);
-    if (!h->dq) continue;
-    take_back(h, &b, r, d, inv, along);
-    all_back(h, &b, r, d, ld, along);
-  }
-}
-
 static void head_back(const struct head *h) {
   struct room r;
+  const int d = h->b.d;
   const int64_t padded = (h->b.keys + BLOCK_KEYS - 1) / BLOCK_KEYS * BLOCK_KEYS;
-  const int64_t sums = padded * spread_row(h->b.d);
-  room_of(&r, h->room, h->b.d, padded, h->b.bound);
-  if (h->dq) {
-    memset(r.dk, 0, (size_t)sums * sizeof *r.dk);
-    memset(r.dv, 0, (size_t)sums * sizeof *r.dv);
-  }
+  const size_t sums = (size_t)(padded * spread_row(d)) * sizeof(float);
+  room_of(&r, h->room, d, padded, h->b.bound);
+  memset(r.dk, 0, sums);
+  memset(r.dv, 0, sums);
   if (h->drpe) memset(r.bins, 0, 3 * (size_t)(2 * h->b.bound + 1) * LANES * sizeof *r.bins);
-  if (h->b.d == 16 && h->b.ld == 16)
-    back_any(h, &r, 16, 16);
-  else
-    back_any(h, &r, h->b.d, h->b.ld);
-  if (h->dq) give_sums(h, &r);
+  for (int i = h->b.keys - h->own; i < h->b.keys; i += LANES)
+    if (d == 16 && h->b.ld == 16)
+      block_back(h, &r, i, 16, 16);
+    else
+      block_back(h, &r, i, d, h->b.ld);
+  give_sums(h, &r);
 }
 
 #endif

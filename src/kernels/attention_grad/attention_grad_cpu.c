@@ -5,10 +5,8 @@
  * and what they become in the scratch of one thread. All threads work on all patches of the
  * turn: on tiles of rows (LayerNorm, the products of the Linear layers), on heads
  * (attention_grad_block.h; where features and weights are bf16, attention_grad_tiles.h), and on
- * shares of the sums over rows. Heads are taken in groups, so
- * that only a group's q, k, v, outputs and their gradients are there at a time. In post-norm
- * form the outputs of all heads are needed before their gradients: the forward pass comes once
- * more.
+ * shares of the sums over rows. Heads are taken in groups, so that only a group's q, k, v and
+ * their gradients are there at a time.
  *
  * The patch that borrows rows adds to their g after the patch that owns them, which comes
  * earlier in the same turn or in one before. LayerNorm's backward pass is linear in the
@@ -91,10 +89,10 @@ static struct sizes sizes_of(const struct pt_attention_grad *a, int tile) {
 struct patch_room {
   void *u;              /* [len, c] what qkv multiplies, its type; at last hat */
   void *dy;             /* [len, c] gradient of the branch, proj_t's type; at last dx */
-  float *du;            /* [len, c] gradient of u; before, in post-norm form, the sum */
+  float *du;            /* [len, c] gradient of u; before, in post-norm form, of the sum */
   float *q, *k, *v;     /* of the group */
-  float *dout;          /* [len, row] of the group */
-  void *o;              /* [len, row] its outputs, proj's type */
+  float *dout;          /* [len, row] of the group's outputs */
+  float *start, *along; /* [group, len] - lse, - rowsum(dO O) */
   void *dqkv;           /* [len, row3] its gradients, qkv_t's type */
   float *drpe;          /* [group, table] */
   struct pt_norm *norm; /* [len] of x, or of the sum in post-norm form */
@@ -112,7 +110,6 @@ struct crew {
   struct pt_patch p;     /* the patch at hand */
   struct patch_room l;   /* its rows */
   int first_head, heads; /* the group */
-  bool back;             /* heads: all, or their outputs alone */
   /* its own */
   float *row[2]; /* [c] */
   float *room;   /* what a head needs */
@@ -134,7 +131,8 @@ static int64_t lay_patch(struct crew *w, char *at) {
   PLACE(l->du, pt_floats(z->len * w->wide));
   PLACE(l->q, pt_floats(z->together ? z->padded * z->ld : 3 * z->part));
   PLACE(l->dout, pt_floats(z->len * z->row));
-  PLACE(l->o, pt_floats(z->len * z->row));
+  PLACE(l->start, pt_floats(z->len * z->group));
+  PLACE(l->along, pt_floats(z->len * z->group));
   PLACE(l->dqkv, pt_floats(z->len * z->row3));
   PLACE(l->drpe, pt_floats(z->group * z->table));
   PLACE(l->norm, z->len * (int64_t)sizeof *l->norm);
@@ -323,29 +321,61 @@ static void sort_axes(const struct crew *w) {
     sort_places(w->l.coord + a * ld, w->p.len, w->l.by + a * ld, w->l.dqkv);
 }
 
+/* - rowsum(dO O) of a head. */
+static float along_of(const float *dout, const float *o, int d) {
+  pt_v sum[PT_GROUP];
+  for (int v = 0; v < PT_GROUP; v++) sum[v] = pt_vset1(0.0f);
+  for (int e = 0; e < d; e += 16)
+    for (int v = 0, i = e; v < PT_GROUP && i < d; v++, i += PT_VW)
+      sum[v] = pt_vfma(pt_vload_n(dout + i, d - i), pt_vload_n(o + i, d - i), sum[v]);
+  return -pt_vsum(sum);
+}
+
+/* What the forward pass left of place i, of the group's heads. */
+static void take_outputs(const struct crew *w, int64_t i) {
+  const struct pt_attention *f = w->f;
+  const int64_t r = row_at(w, i), at = r * f->c + w->first_head * w->z.d;
+  const int n = w->heads * w->z.d;
+  const float *o = pt_at(w->a->o, f->type, at);
+  if (f->type == PT_BF16) pt_widen_row(w->row[0], o, f->type, n), o = w->row[0];
+  for (int h = 0; h < w->heads; h++) {
+    const int64_t col = (int64_t)h * w->z.d, place = h * w->z.len + i;
+    w->l.start[place] = -w->a->lse[r * f->heads + w->first_head + h];
+    w->l.along[place] = along_of(w->l.dout + i * w->z.row + col, o + col, w->z.d);
+  }
+}
+
 static void group_rows(struct crew *w, int64_t t, int64_t m) {
   const struct sizes *z = &w->z;
   qkv_rows(w, t, m);
-  if (w->back && w->first_head == 0 && t == 0) sort_axes(w);
-  if (!w->back || (m = own_rows(w, &t, m)) == 0) return;
+  if (w->first_head == 0 && t == 0) sort_axes(w);
+  if ((m = own_rows(w, &t, m)) == 0) return;
   columns(m, rows_of(w->l.dy, w->a->proj_t.type, t, w->wide), &w->a->proj_t, NULL,
           w->first_head * z->d, w->heads * z->d, w->l.dout + t * z->row, z->row);
+  for (int64_t i = t; i < t + m; i++) take_outputs(w, i);
 }
 
-/* Post-norm form: adds the group's part of the branch to du. */
-static void branch_rows(struct crew *w, int64_t t, int64_t m) {
+/* The heads' outputs of places from t on, columns col ... */
+static struct pt_src outputs(const struct crew *w, int64_t t, int64_t col) {
   const struct pt_attention *f = w->f;
-  if ((m = own_rows(w, &t, m)) == 0) return;
-  PT_FN(pt_gemm_part)
-  (m, rows_of(w->l.o, f->proj.type, t, w->z.row), &f->proj, w->first_head * w->z.d,
-   w->heads * w->z.d, pt_dst(w->l.du + t * w->wide, w->wide),
-   w->first_head ? PT_GEMM_ADD : PT_GEMM_BIAS, f->proj_bias);
+  const int64_t first = w->p.first + t;
+  if (f->order)
+    return (struct pt_src){pt_at(w->a->o, f->type, col), f->c, f->order + first, f->type};
+  return pt_src(pt_at(w->a->o, f->type, first * f->c + col), f->type, f->c);
 }
 
-/* Post-norm form: du, so far the branch, becomes the gradient of the sum of x and branch, dy
- * that sum's hat. */
+/* Post-norm form: du = the branch. */
+static void branch_rows(struct crew *w, int64_t t, int64_t m) {
+  if ((m = own_rows(w, &t, m)) == 0) return;
+  PT_FN(pt_gemm)
+  (m, outputs(w, t, 0), &w->f->proj, pt_dst(w->l.du + t * w->wide, w->wide), PT_GEMM_BIAS,
+   w->f->proj_bias);
+}
+
+/* Post-norm form: du becomes the gradient of the sum of x and branch, dy that sum's hat. */
 static void sum_rows(struct crew *w, int64_t t, int64_t m) {
   const struct pt_attention *f = w->f;
+  branch_rows(w, t, m);
   for (int64_t i = t; i < t + m; i++) {
     float *sum = w->l.du + i * w->wide, *hat = (float *)w->l.dy + i * w->wide;
     if (!owned(w, i)) {
@@ -437,7 +467,7 @@ static void one_head(const struct crew *w, int h) {
   const struct pt_attention *f = w->f;
   const struct sizes *z = &w->z;
   const struct patch_room *l = &w->l;
-  const enum pt_dtype o_type = f->proj.type, type = w->a->qkv_t.type;
+  const enum pt_dtype type = w->a->qkv_t.type;
   const int64_t at = h * z->head, col = (int64_t)h * z->d, n = (int64_t)w->heads * z->d;
   struct head s = {.q = l->q + at, .own = w->p.own, .scale = f->scale, .room = w->room};
   s.b = (struct block){.k = l->k + at, .v = l->v + at, .ld = z->ld, .d = z->d};
@@ -448,14 +478,12 @@ static void one_head(const struct crew *w, int h) {
   const struct dropout drop = dropout_of(f, w->p.first, w->first_head + h);
   if (f->drop.attn > 0.0f) s.b.drop = &drop;
   s.dout = l->dout + col, s.dout_ld = z->row;
-  s.out = pt_at_mut(l->o, o_type, col), s.out_ld = z->row, s.out_type = o_type;
-  if (w->back) {
-    s.dq = pt_at_mut(l->dqkv, type, col);
-    s.dk = pt_at_mut(l->dqkv, type, n + col);
-    s.dv = pt_at_mut(l->dqkv, type, 2 * n + col);
-    s.dqkv_ld = z->row3, s.dqkv_type = type;
-    if (counts_places(w)) s.drpe = l->drpe + h * z->table, s.by = l->by;
-  }
+  s.start = l->start + h * z->len, s.along = l->along + h * z->len;
+  s.dq = pt_at_mut(l->dqkv, type, col);
+  s.dk = pt_at_mut(l->dqkv, type, n + col);
+  s.dv = pt_at_mut(l->dqkv, type, 2 * n + col);
+  s.dqkv_ld = z->row3, s.dqkv_type = type;
+  if (counts_places(w)) s.drpe = l->drpe + h * z->table, s.by = l->by;
   back(w, &s);
 }
 
@@ -478,7 +506,6 @@ static void add_group(const struct crew *w) {
   const int64_t len = w->p.len, from = len - w->p.own;
   const struct pt_src u = rows_of(w->l.u, w->f->qkv.type, 0, w->wide);
   const struct pt_src dy = rows_of(w->l.dy, a->proj_t.type, from, w->wide);
-  const struct pt_src o = rows_of(w->l.o, w->f->proj.type, from, w->z.row);
   struct pt_src dqkv = rows_of(w->l.dqkv, a->qkv_t.type, 0, w->z.row3);
   for (int i = 0; i < 3; i++) {
     const int64_t at = i * c + col;
@@ -486,7 +513,7 @@ static void add_group(const struct crew *w) {
     if (a->dqkv_bias) pt_turn_sums(&w->t, len, dqkv, n, a->dqkv_bias + at);
     dqkv.base = pt_at(dqkv.base, dqkv.type, n);
   }
-  pt_turn_outer_pairs(&w->t, w->p.own, dy, o, c, n, a->dproj + col, c);
+  pt_turn_outer_pairs(&w->t, w->p.own, dy, outputs(w, from, col), c, n, a->dproj + col, c);
   if (w->first_head == 0) pt_turn_sums(&w->t, w->p.own, dy, c, a->dproj_bias);
 }
 
@@ -521,22 +548,6 @@ static void add_norm(const struct crew *w) {
 
 /* ---- a turn ---- */
 
-typedef void group_fn(struct crew *w);
-
-static void for_groups(struct crew *w, bool back, group_fn *then) {
-  w->back = back;
-  for (int h = 0; h < w->f->heads; h += w->z.group) {
-    w->first_head = h;
-    w->heads = w->f->heads - h < w->z.group ? w->f->heads - h : w->z.group;
-    for_rows(w, group_rows);
-    wait_for_all();
-    for_heads(w);
-    wait_for_all();
-    then(w);
-    wait_for_all();
-  }
-}
-
 static void for_patches(struct crew *w, void (*add)(const struct crew *)) {
   for (int i = 0; i < w->t.tiles; i++) {
     take_patch(w, i);
@@ -544,19 +555,25 @@ static void for_patches(struct crew *w, void (*add)(const struct crew *)) {
   }
 }
 
-static void after_forward(struct crew *w) { for_rows(w, branch_rows); }
-
-static void after_back(struct crew *w) {
-  for_rows(w, du_rows);
-  for_patches(w, add_group);
-  for_patches(w, add_table);
+static void run_groups(struct crew *w) {
+  for (int h = 0; h < w->f->heads; h += w->z.group) {
+    w->first_head = h;
+    w->heads = w->f->heads - h < w->z.group ? w->f->heads - h : w->z.group;
+    for_rows(w, group_rows);
+    wait_for_all();
+    for_heads(w);
+    wait_for_all();
+    for_rows(w, du_rows);
+    for_patches(w, add_group);
+    for_patches(w, add_table);
+    wait_for_all();
+  }
 }
 
 static void run_turn(struct crew *w) {
   for_rows(w, take_rows);
   wait_for_all();
   if (!w->f->pre_norm) {
-    for_groups(w, false, after_forward);
     for_rows(w, sum_rows);
     wait_for_all();
     for_patches(w, add_norm);
@@ -564,7 +581,7 @@ static void run_turn(struct crew *w) {
     for_rows(w, branch_back);
     wait_for_all();
   }
-  for_groups(w, true, after_back);
+  run_groups(w);
   for_rows(w, give_rows);
   wait_for_all();
   if (w->f->pre_norm) for_patches(w, add_norm);
