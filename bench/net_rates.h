@@ -78,9 +78,8 @@ static double peak_amx(void) {
     uint8_t palette, start, reserved[14];
     uint16_t bytes[16];
     uint8_t rows[16];
-  } config = {.palette = 1,
-              .bytes = {64, 64, 64, 64, 64, 64},
-              .rows = {16, 16, 16, 16, 16, 16}};
+  } config = {
+      .palette = 1, .bytes = {64, 64, 64, 64, 64, 64}, .rows = {16, 16, 16, 16, 16, 16}};
   __asm__ volatile(
       "ldtilecfg %0; tilezero %%tmm0; tilezero %%tmm1; tilezero %%tmm2; tilezero %%tmm3;"
       "tilezero %%tmm4; tilezero %%tmm5" ::"m"(config));
