@@ -102,7 +102,7 @@ static struct pt_train_result step(struct pt_env *env, struct trainee *t, struct
   struct ptv3_error e;
   struct pt_train_result r;
   const double start = pt_seconds();
-  memset(t->w.grad, 0, (size_t)t->w.numbers * sizeof *t->w.grad);
+  pt_train_weights_clear(&t->w, env->threads);
   *run = (struct run){0};
   j->job.seconds = run->seconds;
   j->job.iteration++;

@@ -154,7 +154,7 @@ static int step(struct trainer *t, struct ptv3_error *err) {
 }
 
 static void begin_part(struct trainer *t) {
-  memset(t->w.grad, 0, (size_t)t->w.numbers * sizeof *t->w.grad);
+  pt_train_weights_clear(&t->w, t->env->threads);
   t->part = 0;
 }
 

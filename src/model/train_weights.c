@@ -200,6 +200,13 @@ int pt_train_weights_build(struct pt_env *env, const struct pt_ptv3 *cfg, pt_fet
   return e.status;
 }
 
+void pt_train_weights_clear(const struct pt_train_weights *w, int threads) {
+  const int64_t run = INT64_C(1) << 18;
+#pragma omp parallel for num_threads(threads)
+  for (int64_t i = 0; i < w->numbers; i += run)
+    memset(w->grad + i, 0, (size_t)pt_min(run, w->numbers - i) * sizeof *w->grad);
+}
+
 void pt_train_weights_pack(const struct pt_train_weights *w, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
   for (int64_t i = 0; i < w->packs; i++) {

@@ -70,6 +70,9 @@ struct pt_train_weights {
 int pt_train_weights_build(struct pt_env *env, const struct pt_ptv3 *cfg, pt_fetch *fetch,
                            void *user, struct pt_train_weights *w, struct ptv3_error *err);
 
+/* All gradients become 0. */
+void pt_train_weights_clear(const struct pt_train_weights *w, int threads);
+
 /* Packs all matrices again, after the values have changed. */
 void pt_train_weights_pack(const struct pt_train_weights *w, int threads);
 
