@@ -64,7 +64,7 @@ double pt_step_work(const struct pt_step *s) {
     case PT_OP_attention_grad: {
       const struct pt_attention *a = &s->a.attention_grad.f;
       double n = (double)a->n, keys = fmin(n, a->patch);
-      return 22 * n * a->c * a->c + n * keys * (12.0 * a->c + 20.0 * a->heads);
+      return 22 * n * a->c * a->c + n * keys * (10.0 * a->c + 15.0 * a->heads);
     }
     case PT_OP_mlp_grad: {
       const struct pt_mlp *a = &s->a.mlp_grad.f;
