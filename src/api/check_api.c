@@ -77,6 +77,7 @@ static int check(struct ptv3_check *c, const struct ptv3_config *config,
   const struct pt_value *model = pt_need_dict(root, "model", err);
   struct pt_ptv3 net;
   if (!model) return err->status;
+  pt_warn_model_keys(c->ctx, config);
   int st = pt_ptv3_from_value(model, &net, err);
   if (st) return st;
   c->found.classes = net.classes;
@@ -87,9 +88,8 @@ static int check(struct ptv3_check *c, const struct ptv3_config *config,
                                        .in_channels = net.in_channels,
                                        .scenes = o->scenes,
                                        .quick = o->quick};
+  pt_warn_root_keys(c->ctx, config); /* first: what does not open may be misspelt */
   st = pt_check_data(&c->found, &c->ctx->env, root, &how, err);
-  if (!st && c->found.split[0].scenes) pt_warn_train_keys(c->ctx, config);
-  if (!st) pt_warn_keys(c->ctx, config);
   return st ? st : write_out(c, err);
 }
 

@@ -1,6 +1,8 @@
-/* known_keys.c - see known_keys.h. The keys of `model` are ptv3_config.c's. */
+/* known_keys.c - see known_keys.h. The keys of `model` are ptv3_config.c's, those of `data`
+ * data_keys.c's. */
 #include "known_keys.h"
 
+#include "data_keys.h"
 #include "ptv3_config.h"
 
 #define COUNT(a) ((int64_t)(sizeof(a) / sizeof *(a)))
@@ -18,16 +20,6 @@ static const char *const root_keys[] = {
     "test",           "optimizer",     "scheduler",
     "custom_imports", "las_codes",     "learning_map"};
 
-static const char *const data_keys[] = {"num_classes", "ignore_index", "names", "train",
-                                        "test"};
-
-static const char *const dataset_keys[] = {
-    "type",       "split",         "data_root", "test_mode",       "test_cfg",
-    "cache",      "loop",          "lr_file",   "ignore_index",    "learning_map",
-    "la_file",    "sweeps",        "timestamp", "reference_label", "timing_embedding",
-    "if_img",     "if_color",      "if_sweep",  "crop_h",          "crop_w",
-    "use_camera", "interpolation", "patch_size"};
-
 static void ignore(const struct pt_value *dict, const char *const *key, int64_t n) {
   for (int64_t i = 0; i < n; i++) pt_ignore(dict, key[i]);
 }
@@ -39,28 +31,19 @@ void pt_warn_model_keys(struct ptv3_context *ctx, const struct ptv3_config *conf
   pt_mark_used(model);
 }
 
-void pt_warn_train_keys(struct ptv3_context *ctx, const struct ptv3_config *config) {
-  const struct pt_value *train = pt_get(pt_get(config->tree.root, "data"), "train");
-  if (!pt_is_dict(train)) return;
-  ignore(train, dataset_keys, COUNT(dataset_keys));
-  pt_config_warn_unused(&ctx->env, train);
-  pt_mark_used(train);
-}
-
 void pt_warn_root_keys(struct ptv3_context *ctx, const struct ptv3_config *config) {
   const struct pt_value *root = config->tree.root;
   ignore(root, root_keys, COUNT(root_keys));
   pt_ignore(root, "model");
-  pt_ignore(root, "data");
+  pt_data_keys_warn(&ctx->env, root, true);
   pt_config_warn_unused(&ctx->env, root);
   pt_mark_used(root);
 }
 
 void pt_warn_keys(struct ptv3_context *ctx, const struct ptv3_config *config) {
-  const struct pt_value *root = config->tree.root, *data = pt_get(root, "data");
+  const struct pt_value *root = config->tree.root;
   ignore(root, root_keys, COUNT(root_keys));
-  ignore(data, data_keys, COUNT(data_keys));
-  ignore(pt_get(data, "val"), dataset_keys, COUNT(dataset_keys));
+  pt_data_keys_warn(&ctx->env, root, false);
   pt_config_warn_unused(&ctx->env, root);
   pt_mark_used(root);
 }

@@ -12,15 +12,13 @@
  * misspelt key is told even where its absence is an error. Each key is told once. */
 void pt_warn_model_keys(struct ptv3_context *ctx, const struct ptv3_config *config);
 
-/* Warns about unknown keys of data.train. Call it after its transforms have been read, and
- * before pt_warn_keys, to which they are all known. */
-void pt_warn_train_keys(struct ptv3_context *ctx, const struct ptv3_config *config);
-
-/* Warns about unknown keys of the top level alone. All others are known from then on: call it
- * after pt_warn_model_keys, where a long run begins that reads the rest as it goes. */
+/* Warns about unknown keys of the top level and of `data`, all its splits. All others are known
+ * from then on: call it after pt_warn_model_keys, where a long run begins that reads the rest
+ * as it goes. */
 void pt_warn_root_keys(struct ptv3_context *ctx, const struct ptv3_config *config);
 
-/* Warns about unknown keys anywhere. Call it after data.val.transform has been read. */
+/* Warns about unknown keys anywhere but in data.train and data.test. Call it after
+ * data.val.transform has been read. */
 void pt_warn_keys(struct ptv3_context *ctx, const struct ptv3_config *config);
 
 #endif

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "nearest.h"
 #include "transform.h"
 
 static const struct pt_transform_type *const types[] = {
@@ -18,6 +19,22 @@ static const struct pt_transform_type *find_type(const char *name) {
   return NULL;
 }
 
+const char *pt_transform_keys(const char *name) {
+  const struct pt_transform_type *t = find_type(name);
+  return t ? t->keys : NULL;
+}
+
+static int fail_type(const struct pt_value *dict, const char *name, struct ptv3_error *err) {
+  static const char names[] =
+#define PT_TRANSFORM_NAME(type) #type " "
+      PT_TRANSFORM_LIST(PT_TRANSFORM_NAME);
+#undef PT_TRANSFORM_NAME
+  char near[PT_WORD];
+  bool found = pt_nearest_word(name, names, near);
+  return pt_fail_value(err, dict, "the transform '%s' is not known here%s%s%s", name,
+                       found ? "; is '" : "", found ? near : "", found ? "' meant?" : "");
+}
+
 static int parse_step(struct pt_transform *t, const struct pt_value *dict,
                       struct ptv3_error *err) {
   const char *name;
@@ -26,7 +43,7 @@ static int parse_step(struct pt_transform *t, const struct pt_value *dict,
   if (st) return st;
   t->type = find_type(name);
   t->at = dict->at;
-  if (!t->type) return pt_fail_value(err, dict, "the transform '%s' is not known here", name);
+  if (!t->type) return fail_type(dict, name, err);
   return t->type->parse ? t->type->parse(t, dict, err) : PTV3_OK;
 }
 

@@ -89,6 +89,7 @@ struct pt_transform_type {
   /* Reads the parameters of t from its dict; NULL: there are none. */
   int (*parse)(struct pt_transform *t, const struct pt_value *dict, struct ptv3_error *err);
   int (*apply)(const struct pt_transform *t, struct pt_apply *a, struct ptv3_error *err);
+  const char *keys; /* that it knows besides "type", a blank between two */
 };
 
 /* X(type): all transforms. */
@@ -121,6 +122,9 @@ struct pt_transform_type {
 #define PT_TRANSFORM_DECLARE(type) extern const struct pt_transform_type pt_transform_##type;
 PT_TRANSFORM_LIST(PT_TRANSFORM_DECLARE)
 #undef PT_TRANSFORM_DECLARE
+
+/* The keys of the transform of this name; NULL: there is none such. */
+const char *pt_transform_keys(const char *name);
 
 /* ---- helpers of the transforms ---- */
 

@@ -84,7 +84,7 @@ static int center_apply(const struct pt_transform *t, struct pt_apply *a,
 }
 
 const struct pt_transform_type pt_transform_CenterShift = {"CenterShift", center_parse,
-                                                           center_apply};
+                                                           center_apply, "apply_z"};
 
 static int positive_apply(const struct pt_transform *t, struct pt_apply *a,
                           struct ptv3_error *err) {
@@ -98,7 +98,7 @@ static int positive_apply(const struct pt_transform *t, struct pt_apply *a,
 }
 
 const struct pt_transform_type pt_transform_PositiveShift = {"PositiveShift", NULL,
-                                                             positive_apply};
+                                                             positive_apply, ""};
 
 static int color_apply(const struct pt_transform *t, struct pt_apply *a,
                        struct ptv3_error *err) {
@@ -112,7 +112,7 @@ static int color_apply(const struct pt_transform *t, struct pt_apply *a,
 }
 
 const struct pt_transform_type pt_transform_NormalizeColor = {"NormalizeColor", NULL,
-                                                              color_apply};
+                                                              color_apply, ""};
 
 /* Rounds to the channel's type: numpy keeps float32 sums in float32. */
 static double rounded(const struct pt_channel *ch, double v) {
@@ -142,7 +142,7 @@ static int coord_apply(const struct pt_transform *t, struct pt_apply *a,
 }
 
 const struct pt_transform_type pt_transform_NormalizeCoord = {"NormalizeCoord", NULL,
-                                                              coord_apply};
+                                                              coord_apply, ""};
 
 static int clip_parse(struct pt_transform *t, const struct pt_value *d,
                       struct ptv3_error *err) {
@@ -168,7 +168,8 @@ static int clip_apply(const struct pt_transform *t, struct pt_apply *a,
   return st;
 }
 
-const struct pt_transform_type pt_transform_PointClip = {"PointClip", clip_parse, clip_apply};
+const struct pt_transform_type pt_transform_PointClip = {"PointClip", clip_parse, clip_apply,
+                                                         "point_cloud_range"};
 
 /* ---- bookkeeping ---- */
 
@@ -210,7 +211,8 @@ static int copy_apply(const struct pt_transform *t, struct pt_apply *a,
   return PTV3_OK;
 }
 
-const struct pt_transform_type pt_transform_Copy = {"Copy", copy_parse, copy_apply};
+const struct pt_transform_type pt_transform_Copy = {"Copy", copy_parse, copy_apply,
+                                                    "keys_dict"};
 
 static int update_parse(struct pt_transform *t, const struct pt_value *d,
                         struct ptv3_error *err) {
@@ -234,7 +236,8 @@ static int update_apply(const struct pt_transform *t, struct pt_apply *a,
   return PTV3_OK;
 }
 
-const struct pt_transform_type pt_transform_Update = {"Update", update_parse, update_apply};
+const struct pt_transform_type pt_transform_Update = {"Update", update_parse, update_apply,
+                                                      "keys_dict"};
 
 /* Types are settled in Collect. */
 static int tensor_apply(const struct pt_transform *t, struct pt_apply *a,
@@ -243,7 +246,7 @@ static int tensor_apply(const struct pt_transform *t, struct pt_apply *a,
   return PTV3_OK;
 }
 
-const struct pt_transform_type pt_transform_ToTensor = {"ToTensor", NULL, tensor_apply};
+const struct pt_transform_type pt_transform_ToTensor = {"ToTensor", NULL, tensor_apply, ""};
 
 /* ---- GridSample ---- */
 
@@ -346,7 +349,10 @@ static int grid_apply(const struct pt_transform *t, struct pt_apply *a,
   return st;
 }
 
-const struct pt_transform_type pt_transform_GridSample = {"GridSample", grid_parse, grid_apply};
+const struct pt_transform_type pt_transform_GridSample = {
+    "GridSample", grid_parse, grid_apply,
+    "grid_size hash_type mode return_inverse return_grid_coord return_min_coord "
+    "return_displacement project_displacement"};
 
 /* ---- Collect ---- */
 
@@ -414,4 +420,5 @@ static int collect_apply(const struct pt_transform *t, struct pt_apply *a,
   return st;
 }
 
-const struct pt_transform_type pt_transform_Collect = {"Collect", collect_parse, collect_apply};
+const struct pt_transform_type pt_transform_Collect = {"Collect", collect_parse, collect_apply,
+                                                       "keys feat_keys offset_keys_dict"};

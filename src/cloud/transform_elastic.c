@@ -138,5 +138,5 @@ static int elastic_apply(const struct pt_transform *t, struct pt_apply *a,
   return st;
 }
 
-const struct pt_transform_type pt_transform_ElasticDistortion = {"ElasticDistortion",
-                                                                 elastic_parse, elastic_apply};
+const struct pt_transform_type pt_transform_ElasticDistortion = {
+    "ElasticDistortion", elastic_parse, elastic_apply, "distortion_params"};

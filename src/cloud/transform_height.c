@@ -169,5 +169,5 @@ static int height_apply(const struct pt_transform *t, struct pt_apply *a,
   return st;
 }
 
-const struct pt_transform_type pt_transform_HeightAboveLowest = {"HeightAboveLowest",
-                                                                 height_parse, height_apply};
+const struct pt_transform_type pt_transform_HeightAboveLowest = {
+    "HeightAboveLowest", height_parse, height_apply, "cell quantile limit scale key"};

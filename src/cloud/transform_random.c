@@ -118,10 +118,10 @@ static int rotate_apply(const struct pt_transform *t, struct pt_apply *a,
   return st || !normal ? st : rotate_channel(a->cloud, normal, t->u.rotate.axis, angle, err);
 }
 
-const struct pt_transform_type pt_transform_RandomRotate = {"RandomRotate", rotate_parse,
-                                                            rotate_apply};
+const struct pt_transform_type pt_transform_RandomRotate = {
+    "RandomRotate", rotate_parse, rotate_apply, "angle center axis always_apply p"};
 const struct pt_transform_type pt_transform_RandomRotateTargetAngle = {
-    "RandomRotateTargetAngle", target_parse, rotate_apply};
+    "RandomRotateTargetAngle", target_parse, rotate_apply, "angle center axis always_apply p"};
 
 /* ---- scale, flip, shift, jitter ---- */
 
@@ -151,7 +151,7 @@ static int scale_apply(const struct pt_transform *t, struct pt_apply *a,
 }
 
 const struct pt_transform_type pt_transform_RandomScale = {"RandomScale", scale_parse,
-                                                           scale_apply};
+                                                           scale_apply, "scale anisotropic"};
 
 static int flip_parse(struct pt_transform *t, const struct pt_value *d,
                       struct ptv3_error *err) {
@@ -173,7 +173,8 @@ static int flip_apply(const struct pt_transform *t, struct pt_apply *a,
   return st;
 }
 
-const struct pt_transform_type pt_transform_RandomFlip = {"RandomFlip", flip_parse, flip_apply};
+const struct pt_transform_type pt_transform_RandomFlip = {"RandomFlip", flip_parse, flip_apply,
+                                                          "p"};
 
 static int shift_parse(struct pt_transform *t, const struct pt_value *d,
                        struct ptv3_error *err) {
@@ -206,7 +207,7 @@ static int shift_apply(const struct pt_transform *t, struct pt_apply *a,
 }
 
 const struct pt_transform_type pt_transform_RandomShift = {"RandomShift", shift_parse,
-                                                           shift_apply};
+                                                           shift_apply, "shift"};
 
 /* Adds to every number of the first three columns a normal draw times `scale`, kept within
  * -limit .. limit, and keeps the result within lo .. hi. */
@@ -243,7 +244,7 @@ static int jitter_apply(const struct pt_transform *t, struct pt_apply *a,
 }
 
 const struct pt_transform_type pt_transform_RandomJitter = {"RandomJitter", jitter_parse,
-                                                            jitter_apply};
+                                                            jitter_apply, "sigma clip"};
 
 /* ---- colours ---- */
 
@@ -287,7 +288,7 @@ static int contrast_apply(const struct pt_transform *t, struct pt_apply *a,
 }
 
 const struct pt_transform_type pt_transform_ChromaticAutoContrast = {
-    "ChromaticAutoContrast", contrast_parse, contrast_apply};
+    "ChromaticAutoContrast", contrast_parse, contrast_apply, "p blend_factor"};
 
 static int translation_parse(struct pt_transform *t, const struct pt_value *d,
                              struct ptv3_error *err) {
@@ -310,7 +311,7 @@ static int translation_apply(const struct pt_transform *t, struct pt_apply *a,
 }
 
 const struct pt_transform_type pt_transform_ChromaticTranslation = {
-    "ChromaticTranslation", translation_parse, translation_apply};
+    "ChromaticTranslation", translation_parse, translation_apply, "p ratio"};
 
 static int noise_parse(struct pt_transform *t, const struct pt_value *d,
                        struct ptv3_error *err) {
@@ -326,7 +327,7 @@ static int noise_apply(const struct pt_transform *t, struct pt_apply *a,
 }
 
 const struct pt_transform_type pt_transform_ChromaticJitter = {"ChromaticJitter", noise_parse,
-                                                               noise_apply};
+                                                               noise_apply, "p std"};
 
 /* ---- fewer points, other orders ---- */
 
@@ -378,8 +379,8 @@ static int dropout_apply(const struct pt_transform *t, struct pt_apply *a,
   return shuffle_keep(a, (int64_t)((double)a->cloud->n * (1 - t->u.chance.a)), err);
 }
 
-const struct pt_transform_type pt_transform_RandomDropout = {"RandomDropout", dropout_parse,
-                                                             dropout_apply};
+const struct pt_transform_type pt_transform_RandomDropout = {
+    "RandomDropout", dropout_parse, dropout_apply, "dropout_ratio dropout_application_ratio"};
 
 static int shuffle_apply(const struct pt_transform *t, struct pt_apply *a,
                          struct ptv3_error *err) {
@@ -387,8 +388,8 @@ static int shuffle_apply(const struct pt_transform *t, struct pt_apply *a,
   return st ? st : shuffle_keep(a, a->cloud->n, err);
 }
 
-const struct pt_transform_type pt_transform_ShufflePoint = {"ShufflePoint", NULL,
-                                                            shuffle_apply};
+const struct pt_transform_type pt_transform_ShufflePoint = {"ShufflePoint", NULL, shuffle_apply,
+                                                            ""};
 
 static int crop_parse(struct pt_transform *t, const struct pt_value *d,
                       struct ptv3_error *err) {
@@ -451,4 +452,5 @@ static int crop_apply(const struct pt_transform *t, struct pt_apply *a,
   return st ? st : crop_to(a, ch, (int64_t)u, keep, err);
 }
 
-const struct pt_transform_type pt_transform_SphereCrop = {"SphereCrop", crop_parse, crop_apply};
+const struct pt_transform_type pt_transform_SphereCrop = {"SphereCrop", crop_parse, crop_apply,
+                                                          "point_max sample_rate mode"};

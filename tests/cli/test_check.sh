@@ -28,7 +28,14 @@ check "--quiet" silent
 printf '_base_ = "%s/%s"\ndata = dict(train=dict(lop=3))\n' "$PWD" $aerial >"$work/lop.py"
 run check "$work/lop.py" $there
 check "a misspelt key" is 0
-check "is told" says "'data.train.lop' is not used"
+check "is told" says "lop.py:2: 'data.train.lop' is not used by anything; is 'loop' meant?"
+printf '_base_ = "%s/%s"\ndata = dict(train=dict(data_rot="x"))\n' "$PWD" $aerial >"$work/rot.py"
+run check "$work/rot.py" --options data.train.data_root="$work/none" data.val.split="$work"
+check "a data set that does not open" is 4
+check "is told of its misspelt key too" says "'data.train.data_rot' .*is 'data_root' meant?"
+run train "$work/lop.py" $there data.val.split=none --save-path "$work/exp"
+check "training does not begin without its data" is 4
+check "and tells of the misspelt key" says "'data.train.lop' .*is 'loop' meant?"
 
 head -c 5000 $scene >"$work/data/val/c.las"
 run check $aerial $there

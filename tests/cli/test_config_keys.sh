@@ -22,7 +22,9 @@ check "with its source" says "option"
 try data.val.transfrom="[]" data.vall.type=x data.val.transform.2.grid_sze=0.1 enable_am=True
 check "of a data set" unused data.val.transfrom
 check "of the data" unused data.vall
+check "with the key that is meant" says "'data.val.transfrom' .*; is 'transform' meant?"
 check "of a transform" unused data.val.transform.2.grid_sze
+check "with its key" says "grid_sze' .*; is 'grid_size' meant?"
 check "of the top" unused enable_am
 try hooks="[]" optimizer.type=AdamW scheduler.max_lr=0.1 epoch=800 data.train.typo=1 \
   model.backbone.pdnorm_affine=True data.val.loop=2 model.freeze_backbone=True
@@ -71,7 +73,7 @@ for other in DefaultSegmentor PPT-v1m1 PG-v1m2 DefaultClassifier; do
   check "$other" refused "model '$other' is not supported: DefaultSegmentorV2 is"
 done
 try data.val.transform.0.type=CenterShit
-check "a transform" refused "the transform 'CenterShit' is not known here"
+check "a transform" refused "the transform 'CenterShit' is not known here; is 'CenterShift' meant?"
 
 cat >"$work/none.py" <<END
 _base_ = ["$PWD/tests/small.py"]
