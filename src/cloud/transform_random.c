@@ -399,10 +399,18 @@ static int crop_parse(struct pt_transform *t, const struct pt_value *d,
   if (!st) st = pt_get_str(d, "mode", "random", &mode, err);
   if (st) return st;
   t->u.crop.center = !strcmp(mode, "center");
-  if (!t->u.crop.center && strcmp(mode, "random"))
-    return pt_fail_value(err, pt_get(d, "mode"), "must be 'random' or 'center', not '%s'",
-                         mode);
-  return PTV3_OK;
+  if (t->u.crop.center || !strcmp(mode, "random")) return PTV3_OK;
+  const struct pt_value *v = pt_get(d, "mode");
+  if (!strcmp(mode, "all"))
+    return pt_fail_value(err, v,
+                         "'all' (every part of a cloud, one after the other) is Pointcept's "
+                         "test protocol, data.test.test_cfg.crop; a transform crops one part: "
+                         "set 'random' or 'center', or take SphereCrop out");
+  if (!strcmp(mode, "given"))
+    return pt_fail_value(err, v,
+                         "'given' crops about what images show, which is not read here; set "
+                         "'random' or 'center'");
+  return pt_fail_value(err, v, "must be 'random' or 'center', not '%s'", mode);
 }
 
 /* Squared distance as numpy computes it in the channel's type; bits of a non-negative

@@ -37,6 +37,37 @@ run train "$work/lop.py" $there data.val.split=none --save-path "$work/exp"
 check "training does not begin without its data" is 4
 check "and tells of the misspelt key" says "'data.train.lop' .*is 'loop' meant?"
 
+cat >"$work/whole.py" <<END
+_base_ = "$PWD/$aerial"
+data = dict(
+    test=dict(
+        type="DefaultDataset",
+        split="val",
+        data_root="$work/data",
+        transform=[dict(type="CenterShift", apply_z=True)],
+        test_mode=True,
+        learning_map={2: 0, 3: 1, 4: 1, 5: 1, 6: 2},
+        test_cfg=dict(
+            voxelize=dict(type="GridSample", grid_size=0.5, mode="test", return_grid_coord=True),
+            crop=dict(type="SphereCrop", point_max=1000000, mode="all"),
+            post_transform=[dict(type="ToTensor")],
+            aug_transform=[[dict(type="RandomScale", scale=[1, 1])]],
+        ),
+    )
+)
+END
+run check "$work/whole.py" $there
+check "SphereCrop of all parts in data.test.test_cfg" is 0
+check "is none of check's business" prints '^0 errors, 0 warnings'
+check "all its keys are known" silent
+run train "$work/whole.py" $there --stop-after 1 --save-path "$work/whole" \
+  --options epoch=20 eval_epoch=1 evaluate=False batch_size=1
+check "nor of training's" is 0
+sed 's/"CenterShift", apply_z=True/"SphereCrop", mode="all"/' "$work/whole.py" >"$work/crop.py"
+run check "$work/crop.py" $there
+check "in the transforms it is an error" is 4
+check "that says where it belongs" prints "crop.py:7:.*data.test.transform.0.mode: 'all' .*test_cfg.crop"
+
 head -c 5000 $scene >"$work/data/val/c.las"
 run check $aerial $there
 check "a damaged scene" is 4

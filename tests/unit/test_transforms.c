@@ -138,6 +138,11 @@ static void refusals(void **state) {
          "'strength'");
   refuse("[dict(type='Collect', keys=['superpoint'])]", false, PTV3_DATA, "'superpoint'");
   refuse("[dict(type='SphereCrop', point_max=2)]", true, PTV3_CONFIG, "SphereCrop");
+  refuse("[dict(type='SphereCrop', mode='all')]", false, PTV3_CONFIG,
+         "test.py:4:30: T.0.mode: 'all'");
+  refuse("[dict(type='SphereCrop', mode='all')]", false, PTV3_CONFIG, "test_cfg.crop");
+  refuse("[dict(type='SphereCrop', mode='given')]", false, PTV3_CONFIG, "images");
+  refuse("[dict(type='SphereCrop', mode='al')]", false, PTV3_CONFIG, "not 'al'");
   refuse("[dict(type='RandomRotate', axis='w')]", false, PTV3_CONFIG, "axis");
   refuse(
       "[dict(type='RandomDropout', dropout_ratio=1, dropout_application_ratio=1),"
