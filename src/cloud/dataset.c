@@ -11,7 +11,9 @@
 #include "dataset_int.h"
 #include "file.h"
 #include "label_maps.h"
+#include "nearest.h"
 #include "size.h"
+#include "xyz.h"
 
 /* How a type lays out its scenes below data_root/split, and what it calls them. */
 struct layout {
@@ -107,14 +109,22 @@ static int by_path(const void *a, const void *b) {
   return strcmp(((const struct pt_scene *)a)->path, ((const struct pt_scene *)b)->path);
 }
 
+/* Text that may be prose (README.txt) is a cloud where it looks like one; a file that cannot be
+ * opened counts, so that reading it says why. */
+static bool is_cloud_text(const char *path) {
+  struct pt_map map;
+  if (pt_map_open(&map, path, NULL)) return true;
+  bool yes = pt_xyz_has_points(map.data, map.size);
+  pt_map_close(&map);
+  return yes;
+}
+
 static bool is_cloud_file(const char *path) {
-  static const char *const known[] = {"ply", "pcd", "las", "laz", "xyz",  "txt",
-                                      "csv", "pts", "asc", "bin", "xyzn", "xyzrgb"};
+  static const char known[] = "ply pcd las laz xyz pts bin xyzn xyzrgb",
+                    texts[] = "txt csv asc";
   char ext[16];
   pt_extension(path, ext);
-  for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-    if (!strcmp(ext, known[i])) return true;
-  return false;
+  return pt_is_word(ext, known) || (pt_is_word(ext, texts) && is_cloud_text(path));
 }
 
 /* Allocates nothing: where memory lacks, a scene must not be taken for none. */

@@ -4,7 +4,8 @@
  * Known types, after pointcept/datasets/: DefaultDataset, S3DISDataset, ScanNetDataset,
  * ScanNet200Dataset, ScanNetPPDataset, Structured3DDataset, HM3DDataset, WaymoDataset (single
  * frames), SemanticKITTIDataset, NuScenesDataset. A scene is a folder with coord.npy or, beyond
- * Pointcept, a file of any format that read.h knows. Scenes are sorted by path.
+ * Pointcept, a file of any format that read.h knows; a .txt, .csv or .asc file that looks like
+ * prose (pt_xyz_has_points) is none. Scenes are sorted by path.
  *
  * A split is the name of a folder below data_root, a JSON file there with a list of paths, or a
  * list of such; beyond Pointcept also a scene itself ("tile_7.laz") and a single sequence of

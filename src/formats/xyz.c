@@ -226,13 +226,18 @@ static bool is_announcement(const struct pt_cursor *c, const struct line *l, int
   return true;
 }
 
+/* Past the byte order mark of UTF-8. */
+static void skip_mark(struct pt_cursor *c) {
+  if (pt_left(c) >= 3 && memcmp(c->data + c->pos, "\xef\xbb\xbf", 3) == 0) c->pos += 3;
+}
+
 static int find_start(struct pt_cursor *c, bool named, struct start *s,
                       struct ptv3_error *err) {
   struct line l;
   int64_t number = 0;
   bool header = false;
   *s = (struct start){.announced = -1};
-  if (pt_left(c) >= 3 && memcmp(c->data + c->pos, "\xef\xbb\xbf", 3) == 0) c->pos += 3;
+  skip_mark(c);
   while (next_line(c, &number, &l)) {
     if (comment_mark(&l)) {
       s->comment = l;
@@ -251,6 +256,22 @@ static int find_start(struct pt_cursor *c, bool named, struct start *s,
     s->header = l;
   }
   return pt_fail_at(err, PTV3_FORMAT, c->size, "'%s' has no points", c->name);
+}
+
+bool pt_xyz_has_points(const uint8_t *text, int64_t n) {
+  enum { START = 16 << 10 };
+  struct pt_cursor c = {text, pt_min(n, START), 0, ""};
+  struct line l;
+  int64_t number = 0;
+  skip_mark(&c);
+  while (next_line(&c, &number, &l)) {
+    char delimiter = delimiter_of(&l);
+    int64_t numbers = 0, fields = pt_text_fields(l.p, l.eol, delimiter);
+    const char *p = l.p, *from, *to;
+    while ((p = pt_text_field(p, l.eol, delimiter, &from, &to))) numbers += is_number(from, to);
+    if (numbers >= 3 && 2 * numbers >= fields) return true;
+  }
+  return n == 0;
 }
 
 /* ---- points ---- */

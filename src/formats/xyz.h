@@ -21,4 +21,9 @@
 int pt_xyz_read(struct pt_env *env, struct pt_cursor *c, const char *columns,
                 struct pt_table *t, struct ptv3_error *err);
 
+/* Whether the start of a text may be that of a cloud rather than of prose: one of the lines
+ * within its first 16 KiB has at least three numbers, which are at least half of its fields. An
+ * empty text counts too: that it has no points is for pt_xyz_read to say. */
+bool pt_xyz_has_points(const uint8_t *text, int64_t n);
+
 #endif

@@ -98,6 +98,15 @@ static int set_up(void **state) {
   make_dirs("files/val");
   write_bytes("files/val/b.xyz", text, strlen(text));
   write_bytes("files/val/readme.md", text, strlen(text));
+  static const char prose[] = "Two rooms.\n\nScanned on the 3rd of May, 2 stations.\n";
+  write_bytes("files/val/README.txt", prose, strlen(prose));
+  write_bytes("files/val/scenes.csv", "name,date\nb,2024\n", 17);
+  make_dirs("files/text");
+  write_bytes("files/text/a.txt", text, strlen(text));
+  write_bytes("files/text/b.csv", "x,y,z\n1,2,3\n", 12);
+  write_bytes("files/text/c.txt", "", 0);
+  write_bytes("files/text/d.xyz", prose, strlen(prose));
+  write_bytes("files/text/LICENSE.txt", prose, strlen(prose));
   static const char ply[] =
       "ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty float y\n"
       "property float z\nproperty uchar label\nend_header\n0 0 0 6\n1 1 1 7\n";
@@ -165,6 +174,28 @@ static void layouts(void **state) {
   check_scene("dict(type='NuScenesDataset', split='val')", "nuscenes", 1, "abc", 3);
   check_scene("dict(type='DefaultDataset', split='Area_5', learning_map={3: 11})", "s3dis", 2,
               "office_1", 11);
+}
+
+/* Text beside scenes that is no cloud is no scene; one that is named itself is taken at its
+ * word. */
+static void prose(void **state) {
+  static const char *const names[] = {"a", "b", "c", "d"};
+  struct pt_env env;
+  struct ptv3_error err;
+  struct pt_dataset d;
+  (void)state;
+  pt_env_init(&env, 1, 0);
+  if (open_set(&env, "dict(type='DefaultDataset', split='text')", "files", &d, &err))
+    fail_msg("%s", err.message);
+  assert_int_equal(d.count, 4);
+  for (int i = 0; i < 4; i++) assert_string_equal(d.scene[i].name, names[i]);
+  pt_dataset_free(&d);
+  char path[400];
+  snprintf(path, sizeof path, "%s/files/text/LICENSE.txt", root);
+  assert_int_equal(pt_dataset_of_path(&d, &env, path, &err), 0);
+  assert_int_equal(d.count, 1);
+  pt_dataset_free(&d);
+  assert_int_equal(env.mem.used, 0);
 }
 
 static void refuse(const char *dict, const char *below, int status, const char *part) {
@@ -408,15 +439,11 @@ static void real_kitti(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(layouts),
-      cmocka_unit_test(refusals),
-      cmocka_unit_test(paths),
-      cmocka_unit_test(no_memory),
-      cmocka_unit_test(nuscenes_strength),
-      cmocka_unit_test(rules),
-      cmocka_unit_test(absent),
-      cmocka_unit_test(real),
-      cmocka_unit_test(real_kitti),
+      cmocka_unit_test(layouts),   cmocka_unit_test(prose),
+      cmocka_unit_test(refusals),  cmocka_unit_test(paths),
+      cmocka_unit_test(no_memory), cmocka_unit_test(nuscenes_strength),
+      cmocka_unit_test(rules),     cmocka_unit_test(absent),
+      cmocka_unit_test(real),      cmocka_unit_test(real_kitti),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

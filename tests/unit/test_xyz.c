@@ -216,13 +216,37 @@ static void real_object(void **state) {
   pt_map_close(&map);
 }
 
+static void prose_and_points(void **state) {
+  static const struct {
+    const char *text;
+    bool points;
+  } cases[] = {{"1 2 3\n", true},
+               {"x,y,z,label\n1.5,2,-3e4,wall\n", true},
+               {"# a comment\n\n3\n1 2 3 4 5 6\n", true},
+               {"\xef\xbb\xbf"
+                "1;2;3",
+                true},
+               {"", true}, /* reading it says what is wrong */
+               {"one two three\n1 2 3 wall floor lamp\n", true},
+               {"1 2 3 of the four walls\n", false},
+               {"These are 2 scenes of 3 rooms, 10 m by 20 m.\n\nSee LICENCE.\n", false},
+               {"MIT License\n\nCopyright (c) 2020, 2021, 2022 Us\n", false},
+               {"1 2\n3 4\n", false},
+               {"\n\n  \n", false}};
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    if (pt_xyz_has_points((const uint8_t *)cases[i].text, (int64_t)strlen(cases[i].text)) !=
+        cases[i].points)
+      fail_msg("%s", cases[i].text);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(delimiters),          cmocka_unit_test(headers),
-      cmocka_unit_test(given_columns),       cmocka_unit_test(damaged),
-      cmocka_unit_test(lying_first_line),    cmocka_unit_test(prefixes),
-      cmocka_unit_test(failing_allocations), cmocka_unit_test(pieces),
-      cmocka_unit_test(real_object),
+      cmocka_unit_test(prose_and_points), cmocka_unit_test(delimiters),
+      cmocka_unit_test(headers),          cmocka_unit_test(given_columns),
+      cmocka_unit_test(damaged),          cmocka_unit_test(lying_first_line),
+      cmocka_unit_test(prefixes),         cmocka_unit_test(failing_allocations),
+      cmocka_unit_test(pieces),           cmocka_unit_test(real_object),
   };
   return cmocka_run_group_tests_name("xyz", tests, NULL, NULL);
 }
