@@ -378,6 +378,19 @@ int pt_dataset_rules(struct pt_dataset *d, struct pt_env *env, const struct pt_v
   return st;
 }
 
+/* Waymo's frames joined by their poses: other clouds than those that are read here. */
+static int refuse_joined(const struct pt_value *config, struct ptv3_error *err) {
+  const struct pt_value *v = pt_get(config, "timestamp");
+  if (pt_is_none(v)) return PTV3_OK;
+  int64_t first = 1;
+  if (pt_len(v) == 1 && !pt_as_int(pt_item(v, 0), &first, NULL) && !first) return PTV3_OK;
+  return pt_fail_value(
+      err, v,
+      "joins other frames to each one, which is not done here: only the frame "
+      "itself is read; set timestamp=(0,), or write the joined frames as scenes "
+      "and read them as DefaultDataset");
+}
+
 int pt_dataset_open(struct pt_dataset *d, struct pt_env *env, const struct pt_value *config,
                     const char *data_root, struct ptv3_error *err) {
   const char *type, *root;
@@ -402,7 +415,8 @@ int pt_dataset_open(struct pt_dataset *d, struct pt_env *env, const struct pt_va
       return pt_fail_value(err, pt_get(config, fewer[i]),
                            "the data-efficient lists of ScanNet are not read; name the scenes "
                            "in a JSON list and make that the split");
-  st = pt_dataset_rules(d, env, config, err);
+  st = refuse_joined(config, err);
+  if (!st) st = pt_dataset_rules(d, env, config, err);
   if (!st) st = list_all(d, type, config, data_root ? data_root : root, err);
   if (!st && *d->absent)
     pt_warn(env, "'%s' has no scans of the sequences %s", data_root ? data_root : root,

@@ -169,6 +169,10 @@ static void layouts(void **state) {
               "hall", 2);
   check_scene("dict(type='DefaultDataset', split='some/c.ply', learning_map={6: 2})", "files",
               1, "c", 2);
+  check_scene("dict(type='WaymoDataset', split='val', timestamp=(0,), timing_embedding=True)",
+              "st3d", 2, "other_1_room_2", 1);
+  check_scene("dict(type='WaymoDataset', split='val', timestamp=None)", "st3d", 2,
+              "other_1_room_2", 1);
   check_scene("dict(type='SemanticKITTIDataset', split='val')", "kitti", 1, "08_000003", 0);
   check_scene("dict(type='SemanticKITTIDataset', split=['08'])", "kitti", 1, "08_000003", 0);
   check_scene("dict(type='NuScenesDataset', split='val')", "nuscenes", 1, "abc", 3);
@@ -224,6 +228,15 @@ static void refusals(void **state) {
          "no scans");
   refuse("dict(type='NuScenesDataset', split='val', sweeps=3)", "nuscenes", PTV3_DATA,
          "lidar_path");
+  static const char *const frames[] = {"(0, -1)", "[0, -1, 1]", "(-1,)", "()", "0", "'0'"};
+  for (size_t i = 0; i < sizeof frames / sizeof *frames; i++) {
+    char dict[200];
+    snprintf(dict, sizeof dict, "dict(type='WaymoDataset', split='val', timestamp=%s)",
+             frames[i]);
+    refuse(dict, "st3d", PTV3_CONFIG, "test.py:1:44: D.timestamp: joins other frames");
+  }
+  refuse("dict(type='SemanticKITTIDataset', split='val', timestamp=(0, -1))", "kitti",
+         PTV3_CONFIG, "timestamp=(0,)");
   refuse("dict(type='NoSuchDataset', split='val')", "kitti", PTV3_UNSUPPORTED, "NoSuchDataset");
   refuse("dict(split='val')", "kitti", PTV3_CONFIG, "type");
 }
