@@ -22,6 +22,32 @@ struct cloud_args {
         NULL, 0                                                                             \
   }
 
+/* Normals for clouds that have none. */
+struct normals_args {
+  bool inside, up;
+};
+
+#define NORMALS_ARGS(n)                                                                        \
+  {"estimate-normals",                                                                         \
+   0,                                                                                          \
+   ARG_FLAG,                                                                                   \
+   &(n)->inside,                                                                               \
+   NULL,                                                                                       \
+   "from the points around, where there are none;\nthey point inside, "                        \
+   "as those of rooms do",                                                                     \
+   NULL,                                                                                       \
+   0},                                                                                         \
+  {                                                                                            \
+    "normals-up", 0, ARG_FLAG, &(n)->up, NULL, "the same for scans from above: they point up", \
+        NULL, 0                                                                                \
+  }
+
+static inline bool normals_wanted(const struct normals_args *n) { return n->inside || n->up; }
+
+static inline enum ptv3_normal_side normals_side(const struct normals_args *n) {
+  return n->up ? PTV3_NORMAL_UP : PTV3_NORMAL_INSIDE;
+}
+
 static inline struct ptv3_cloud_options cloud_options(const struct cloud_args *c) {
   return (struct ptv3_cloud_options){.columns = c->columns,
                                      .floats = (int)(c->floats > 4096 ? 4096 : c->floats),

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cloud.h"
 #include "commands.h"
 #include "model.h"
 
@@ -11,7 +12,8 @@ struct request {
   const char *json, *csv, *data_root;
   struct arg_list fill;
   int64_t seed;
-  bool estimate_normals, scenes, confusion;
+  struct normals_args normals;
+  bool scenes, confusion;
 };
 
 static void print_classes(const struct ptv3_scores *v) {
@@ -133,7 +135,8 @@ static int run(struct session *s, void *request, const struct arg_list *words) {
       .data_root = q->data_root,
       .fill = q->fill.item,
       .fill_count = q->fill.count,
-      .estimate_normals = q->estimate_normals};
+      .estimate_normals = normals_wanted(&q->normals),
+      .normal_side = normals_side(&q->normals)};
   struct ptv3_evaluation *evaluation;
   if (ptv3_evaluate(m.model, &options, &evaluation, &s->err)) {
     code = session_fail(s);
@@ -157,8 +160,7 @@ int cmd_eval(int argc, char **argv) {
       {"confusion", 0, ARG_FLAG, &q.confusion, NULL, "show the confusion matrix", NULL, 0},
       {"fill", 0, ARG_LIST, &q.fill, "NAME=V[,V,V]",
        "for a feature the scenes lack, e.g.\ncolor=128,128,128; may be given again", NULL, 0},
-      {"estimate-normals", 0, ARG_FLAG, &q.estimate_normals, NULL,
-       "from the points around, where there are none", NULL, 0},
+      NORMALS_ARGS(&q.normals),
       {"shuffle-orders", 0, ARG_INT, &q.seed, "SEED",
        "draw the order of the curves, as Pointcept does", NULL, 0},
       COMMON_ARGS(&q.common),

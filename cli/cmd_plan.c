@@ -17,7 +17,8 @@ struct request {
   int64_t voxels;
   int precision; /* -1: not given */
   int compat;    /* enum ptv3_compat */
-  bool estimate_normals, json, suggest, steps, train;
+  struct normals_args normals;
+  bool json, suggest, steps, train;
 };
 
 /* A model without weights, and its plan for one cloud (path NULL: for q->voxels). */
@@ -42,7 +43,8 @@ static int make_plan(struct session *s, const struct request *q, struct ptv3_con
   int failed = ptv3_model_create(s->ctx, config, NULL, &how, &p->model, &s->err);
   if (!failed && path) {
     struct ptv3_cloud_options options = cloud_options(&q->cloud);
-    options.estimate_normals = q->estimate_normals;
+    options.estimate_normals = normals_wanted(&q->normals);
+    options.normal_side = normals_side(&q->normals);
     options.fill = q->fill.item;
     options.fill_count = q->fill.count;
     failed = ptv3_plan_file(p->model, path, &options, &p->plan, &s->err);
@@ -360,7 +362,7 @@ int cmd_plan(int argc, char **argv) {
        "changes to CONFIG, as Pointcept takes them", NULL, 0},
       CLOUD_ARGS(&q.cloud),
       {"fill", 0, ARG_LIST, &q.fill, "NAME=V[,V,V]", "as for predict", NULL, 0},
-      {"estimate-normals", 0, ARG_FLAG, &q.estimate_normals, NULL, "as for predict", NULL, 0},
+      NORMALS_ARGS(&q.normals),
       COMMON_ARGS(&q.common),
       {0}};
   const struct args args = {

@@ -16,7 +16,8 @@ struct request {
   struct cloud_args cloud;
   struct arg_list fill;
   int64_t seed; /* of the order of curves, -1: as configured */
-  bool probabilities, estimate_normals;
+  struct normals_args normals;
+  bool probabilities;
   bool folder;
   uint8_t code[256];
   int codes;
@@ -71,7 +72,8 @@ static int predict_file(struct session *s, const struct request *q, const struct
       .predict = {.shuffle_orders = q->seed >= 0,
                   .shuffle_seed = q->seed >= 0 ? (uint64_t)q->seed : 0},
       .code = q->codes ? q->code : NULL};
-  o.cloud.estimate_normals = q->estimate_normals;
+  o.cloud.estimate_normals = normals_wanted(&q->normals);
+  o.cloud.normal_side = normals_side(&q->normals);
   o.cloud.fill = q->fill.item;
   o.cloud.fill_count = q->fill.count;
   struct ptv3_file_result result;
@@ -197,8 +199,7 @@ int cmd_predict(int argc, char **argv) {
       CLOUD_ARGS(&q.cloud),
       {"fill", 0, ARG_LIST, &q.fill, "NAME=V[,V,V]",
        "for a feature the clouds lack, e.g.\ncolor=128,128,128; may be given again", NULL, 0},
-      {"estimate-normals", 0, ARG_FLAG, &q.estimate_normals, NULL,
-       "from the points around, where there are none", NULL, 0},
+      NORMALS_ARGS(&q.normals),
       {"shuffle-orders", 0, ARG_INT, &q.seed, "SEED",
        "draw the order of the curves, as Pointcept does", NULL, 0},
       COMMON_ARGS(&q.common),

@@ -376,7 +376,8 @@ struct ptv3_eval_options {
   const char *data_root;   /* NULL: the configuration's data.val.data_root */
   const char *const *fill; /* [fill_count], as in ptv3_cloud_options */
   int fill_count;
-  bool estimate_normals;
+  bool estimate_normals; /* and normal_side, as in ptv3_cloud_options */
+  enum ptv3_normal_side normal_side;
 };
 
 /* Scores of one scene or of all: counts are Pointcept's intersection, union and target. */

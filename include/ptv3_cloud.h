@@ -48,6 +48,12 @@ PTV3_API int ptv3_cloud_create(struct ptv3_context *ctx, const struct ptv3_point
 
 /* ---- from files ---- */
 
+/* The side that estimated normals point to. */
+enum ptv3_normal_side {
+  PTV3_NORMAL_INSIDE, /* towards the middle of the cloud: rooms, as their data sets have it */
+  PTV3_NORMAL_UP      /* up, and alike for neighbours: scans from above */
+};
+
 struct ptv3_cloud_options {
   /* The model the cloud is for: features it needs must then be there, be estimated or be
    * filled, and nothing else is read. NULL: everything that is there. */
@@ -63,7 +69,8 @@ struct ptv3_cloud_options {
    * of data set implies); NULL: they are classes as they are. Not looked at with a model,
    * for which labels are not read. */
   const struct ptv3_config *config;
-  bool estimate_normals;   /* from the 16 nearest points, where the file has none */
+  bool estimate_normals; /* from the 16 nearest points, where the file has none */
+  enum ptv3_normal_side normal_side;
   const char *const *fill; /* [fill_count] "color=128,128,128": for features the file lacks */
   int fill_count;
 };

@@ -17,6 +17,11 @@ struct ptv3_cloud {
 
 enum { PT_NORMAL_NEIGHBOURS = 16, PT_FILLS = 16 };
 
+/* The library's own name of a public one. */
+static inline enum pt_normal_side pt_normal_side_of(enum ptv3_normal_side side) {
+  return side == PTV3_NORMAL_UP ? PT_NORMAL_UP : PT_NORMAL_INSIDE;
+}
+
 /* Reads the texts of a public options' fill. */
 int pt_fills_parse(const char *const *text, int count, struct pt_fill fill[PT_FILLS],
                    struct ptv3_error *err);

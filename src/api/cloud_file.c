@@ -29,6 +29,7 @@ int pt_fills_parse(const char *const *text, int count, struct pt_fill fill[PT_FI
 static void choose(const struct ptv3_cloud_options *o, struct pt_load *load) {
   static const char *const usual[] = {"color", "normal", "strength"};
   load->normals = o->estimate_normals ? PT_NORMAL_NEIGHBOURS : 0;
+  load->normal_side = pt_normal_side_of(o->normal_side);
   if (o->model) {
     load->want = o->model->need;
     load->n_want = o->model->needs;

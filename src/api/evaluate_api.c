@@ -24,6 +24,7 @@ static int open_request(struct ptv3_model *m, const struct ptv3_eval_options *o,
                              .fill = q->fill,
                              .n_fill = o->fill_count,
                              .normals = o->estimate_normals ? PT_NORMAL_NEIGHBOURS : 0,
+                             .normal_side = pt_normal_side_of(o->normal_side),
                              .grid_size = pt_pipeline_grid_size(&m->pipeline)};
   const struct pt_value *data = pt_need_dict(m->root, "data", err);
   const struct pt_value *val = data ? pt_need_dict(data, "val", err) : NULL;

@@ -155,7 +155,7 @@ static int missing(struct loader *l, const char *name, struct ptv3_error *err) {
   for (int i = 0; i < l->opt->n_fill; i++)
     if (!strcmp(l->opt->fill[i].name, name)) return load_fill(l, &l->opt->fill[i], err);
   if (normal && l->opt->normals > 0)
-    return pt_estimate_normals(l->env, l->c, l->opt->normals, err);
+    return pt_estimate_normals(l->env, l->c, l->opt->normals, l->opt->normal_side, err);
   return pt_fail(err, PTV3_DATA,
                  "'%s' has no channel '%s', which the model's features need; give it with "
                  "--fill %s=%s%s. Found: %s",

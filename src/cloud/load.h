@@ -26,6 +26,7 @@
 #include "clean.h"
 #include "cloud.h"
 #include "env.h"
+#include "normals.h"
 #include "read.h"
 #include "table.h"
 
@@ -57,9 +58,10 @@ struct pt_load {
   const struct pt_label_map *map; /* NULL: labels are classes already */
   const struct pt_fill *fill;     /* [n_fill] for channels that are missing */
   int n_fill;
-  int normals;      /* neighbours to estimate missing normals from; 0: do not */
-  double strength;  /* factor for strengths stored as floats; 0: 1 */
-  double grid_size; /* metres, for the rule on far outliers; 0: not known */
+  int normals;                     /* neighbours to estimate missing normals from; 0: do not */
+  enum pt_normal_side normal_side; /* of those */
+  double strength;                 /* factor for strengths stored as floats; 0: 1 */
+  double grid_size;                /* metres, for the rule on far outliers; 0: not known */
 };
 
 /* Reads "color=128,128,128". */

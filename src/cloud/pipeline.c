@@ -78,13 +78,19 @@ static bool is_height(const struct pt_pipeline *p, const char *key) {
   return false;
 }
 
+static bool makes_normals(const struct pt_pipeline *p) {
+  for (int64_t i = 0; i < p->count; i++)
+    if (p->step[i].type == &pt_transform_EstimateNormals) return true;
+  return false;
+}
+
 /* Whether some transform makes this channel, or every cloud has it. */
 static bool made_here(const struct pt_pipeline *p, const char *key) {
   static const char *const made[] = {"coord",     "grid_coord", "displacement",
                                      "min_coord", "inverse",    "index"};
   for (size_t i = 0; i < sizeof made / sizeof *made; i++)
     if (!strcmp(key, made[i])) return true;
-  return is_height(p, key);
+  return is_height(p, key) || (!strcmp(key, "normal") && makes_normals(p));
 }
 
 static int add_need(const struct pt_pipeline *p, const char **name, int n, int max,

@@ -73,6 +73,10 @@ struct pt_transform {
       double cell, quantile, limit, scale; /* transform_height.c */
       const char *key;
     } height;
+    struct {
+      int neighbours;
+      bool up; /* else inside; transform_normals.c */
+    } normals;
   } u;
 };
 
@@ -101,6 +105,7 @@ struct pt_transform_type {
   X(Collect)                 \
   X(Copy)                    \
   X(ElasticDistortion)       \
+  X(EstimateNormals)         \
   X(GridSample)              \
   X(HeightAboveLowest)       \
   X(NormalizeColor)          \

@@ -664,16 +664,132 @@ static void height_refused(void **state) {
   }
 }
 
+/* ---- normals ---- */
+
+/* A cube of 2 m about (1, 2, 3): how far normals look out of its sides, least and most. */
+static void normals_of(const char *step, double along[2]) {
+  enum { SIDE = 12, POINTS = 6 * SIDE * SIDE };
+  struct bench b;
+  struct pt_cloud c;
+  set(&b, step, POINTS);
+  float *xyz = pt_cloud_find(&b.before, "coord")->data;
+  pt_cloud_remove(&b.before, "normal");
+  for (int i = 0; i < POINTS; i++) {
+    int side = i / (SIDE * SIDE), u = i / SIDE % SIDE, v = i % SIDE, axis = side / 2;
+    float *p = xyz + (ptrdiff_t)3 * i;
+    p[axis] = side % 2 ? 1 : -1;
+    p[(axis + 1) % 3] = (float)(2 * u + 1) / SIDE - 1;
+    p[(axis + 2) % 3] = (float)(2 * v + 1) / SIDE - 1;
+    for (int k = 0; k < 3; k++) p[k] += (float)(k + 1);
+  }
+  apply(&b, 0, &c);
+  along[0] = 1, along[1] = -1;
+  for (int i = 0; i < POINTS; i++) {
+    int u = i / SIDE % SIDE, v = i % SIDE;
+    if (u < 3 || v < 3 || u > SIDE - 4 || v > SIDE - 4) continue; /* planes over an edge */
+    double sum = 0;
+    for (int k = 0; k < 3; k++) {
+      double from = at(&c, "coord", i, k) - (k + 1);
+      sum += at(&c, "normal", i, k) * from;
+    }
+    along[0] = fmin(along[0], sum);
+    along[1] = fmax(along[1], sum);
+  }
+  pt_cloud_free(&c);
+  done(&b);
+}
+
+static void normals(void **state) {
+  (void)state;
+  double along[2];
+  normals_of("dict(type='EstimateNormals')", along);
+  near(along[0], -1, 1e-3); /* towards the middle: against the way out */
+  near(along[1], -1, 1e-3);
+  normals_of("dict(type='EstimateNormals', neighbours=9, side='up')", along);
+  near(along[0], 1, 1e-3); /* the top looks up, and the rest with it: out */
+  near(along[1], 1, 1e-3);
+  normals_of(
+      "dict(type='RandomRotate', angle=[0.2, 0.3], axis='z', center=[1, 2, 3], p=1), "
+      "dict(type='EstimateNormals')",
+      along);
+  near(along[0], -1, 1e-3);
+  near(along[1], -1, 1e-3);
+  normals_of(
+      "dict(type='EstimateNormals'), "
+      "dict(type='RandomRotate', angle=[0.2, 0.3], axis='z', center=[1, 2, 3], p=1)",
+      along);
+  near(along[0], -1, 1e-3);
+  near(along[1], -1, 1e-3);
+}
+
+/* The cloud need not bring what the transform makes; three numbers a point. */
+static void normals_needed(void **state) {
+  (void)state;
+  struct bench b;
+  struct ptv3_error err;
+  const char *need[8];
+#define NORMAL_COLLECT                                  \
+  "dict(type='Collect', keys=('coord', 'grid_coord'), " \
+  "     feat_keys=('color', 'normal'))"
+  set(&b, NORMAL_COLLECT, N);
+  assert_int_equal(pt_pipeline_needs(&b.p, need, 8), 2);
+  done(&b);
+  set(&b, "dict(type='EstimateNormals'), " NORMAL_COLLECT, N);
+  assert_int_equal(pt_pipeline_needs(&b.p, need, 8), 1);
+  assert_string_equal(need[0], "color");
+  assert_int_equal(pt_pipeline_check_width(&b.p, 6, &err), 0);
+  assert_int_equal(pt_pipeline_check_width(&b.p, 4, &err), PTV3_CONFIG);
+  done(&b);
+}
+
+/* What a list with one transform of wrong parameters says. */
+static void refused(const char *step, const char *says) {
+  struct bench b;
+  struct ptv3_error err;
+  char text[200];
+  set(&b, "", N);
+  pt_pipeline_free(&b.p);
+  pt_config_free(&b.config);
+  snprintf(text, sizeof text, "T = [dict(type=%s)]\n", step);
+  assert_int_equal(
+      pt_config_parse(&b.env, text, (int64_t)strlen(text), "t", NULL, 0, &b.config, &err), 0);
+  assert_int_equal(pt_pipeline_parse(&b.p, &b.env.mem, pt_get(b.config.root, "T"), &err),
+                   PTV3_CONFIG);
+  if (!strstr(err.message, says)) fail_msg("'%s' is not in: %s", says, err.message);
+  done(&b);
+}
+
+static void normals_refused(void **state) {
+  (void)state;
+  refused("'EstimateNormals', side='out'", "'inside' or 'up'");
+  refused("'EstimateNormals', neighbours=2", "neighbours");
+  refused("'EstimateNormals', neighbours=65", "neighbours");
+  for (int side = 0; side < 2; side++)
+    for (int64_t k = 1;; k++) { /* every allocation fails once */
+      struct bench b;
+      struct ptv3_error err;
+      struct pt_draw d = pt_draw_of(0, 0, 0);
+      set(&b, side ? "dict(type='EstimateNormals', side='up')" : "dict(type='EstimateNormals')",
+          N);
+      b.env.mem.fail_at = b.env.mem.calls + k;
+      int st = pt_pipeline_apply(&b.p, &b.env, &b.before, &d, false, &err);
+      done(&b);
+      if (!st) break;
+      assert_int_equal(st, PTV3_NO_MEMORY);
+    }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(rotations),     cmocka_unit_test(target_angles),
-      cmocka_unit_test(scales),        cmocka_unit_test(flips),
-      cmocka_unit_test(shifts),        cmocka_unit_test(jitters),
-      cmocka_unit_test(dropout),       cmocka_unit_test(shuffle),
-      cmocka_unit_test(crops),         cmocka_unit_test(grid),
-      cmocka_unit_test(contrast),      cmocka_unit_test(translation),
-      cmocka_unit_test(color_noise),   cmocka_unit_test(elastic),
-      cmocka_unit_test(height),        cmocka_unit_test(heights),
-      cmocka_unit_test(height_refused)};
+      cmocka_unit_test(rotations),      cmocka_unit_test(target_angles),
+      cmocka_unit_test(scales),         cmocka_unit_test(flips),
+      cmocka_unit_test(shifts),         cmocka_unit_test(jitters),
+      cmocka_unit_test(dropout),        cmocka_unit_test(shuffle),
+      cmocka_unit_test(crops),          cmocka_unit_test(grid),
+      cmocka_unit_test(contrast),       cmocka_unit_test(translation),
+      cmocka_unit_test(color_noise),    cmocka_unit_test(elastic),
+      cmocka_unit_test(height),         cmocka_unit_test(heights),
+      cmocka_unit_test(height_refused), cmocka_unit_test(normals),
+      cmocka_unit_test(normals_needed), cmocka_unit_test(normals_refused)};
   return cmocka_run_group_tests_name("augment", tests, NULL, NULL);
 }
