@@ -35,5 +35,5 @@ static int normals_apply(const struct pt_transform *t, struct pt_apply *a,
                              t->u.normals.up ? PT_NORMAL_UP : PT_NORMAL_INSIDE, err);
 }
 
-const struct pt_transform_type pt_transform_EstimateNormals = {"EstimateNormals", normals_parse,
-                                                               normals_apply};
+const struct pt_transform_type pt_transform_EstimateNormals = {
+    "EstimateNormals", normals_parse, normals_apply, "neighbours side"};
