@@ -82,9 +82,17 @@ static int open_split(struct pt_look *k, const struct pt_value *root, bool *open
     if (err) *err = e;
     return st;
   }
-  bool files = st == PTV3_DATA || st == PTV3_IO;
-  return pt_check_note(k, PT_CHECK_NO_SPLIT, NULL, e.message,
-                       files ? "data_root is looked for from the current folder" : "", err);
+  bool files = st == PTV3_DATA || st == PTV3_IO, val = k->to == &k->check->split[1];
+  char fix[200];
+  if (pt_is_none(set))
+    snprintf(fix, sizeof fix,
+             "add the data set that is scored after each epoch, or set evaluate=False");
+  else
+    snprintf(
+        fix, sizeof fix, "%s%s", files ? "data_root is looked for from the current folder" : "",
+        files && val && k->check->split[0].given ? "; evaluate=False trains without data.val"
+                                                 : "");
+  return pt_check_note(k, PT_CHECK_NO_SPLIT, NULL, e.message, fix, err);
 }
 
 static void find_needs(struct pt_look *k) {
@@ -186,15 +194,23 @@ static int look_for_classes(struct pt_look *train, struct pt_look *val,
 
 /* ---- all of it ---- */
 
+static bool has_split(const struct pt_value *root, int s) {
+  return !pt_is_none(pt_get(pt_get(root, "data"), split_name[s]));
+}
+
+/* data.val is missed where there is something to be trained and it is to be scored. */
 static bool wanted(const struct pt_check_options *o, const struct pt_value *root, int s) {
   bool evaluated = true;
   if (pt_get_bool(root, "evaluate", true, &evaluated, NULL)) evaluated = true;
   if (o->training) return s == 0 || (s == 1 && evaluated);
-  return !pt_is_none(pt_get(pt_get(root, "data"), split_name[s]));
+  return has_split(root, s) || (s == 1 && evaluated && has_split(root, 0));
 }
 
 static int check_all(struct pt_look look[PT_CHECK_SPLITS], const struct pt_value *root,
                      struct ptv3_error *err) {
+  if (!has_split(root, 0) && !has_split(root, 1) && !has_split(root, 2))
+    return pt_fail_value(err, pt_get(root, "data"),
+                         "has no 'train', 'val' or 'test' to look at");
   for (int s = 0; s < PT_CHECK_SPLITS; s++) {
     struct pt_look *k = &look[s];
     k->to->given = wanted(k->opt, root, s);

@@ -177,9 +177,11 @@ static int list_json(struct pt_dataset *d, const struct layout *l, const char *r
     json_decref(list);
     return st;
   }
-  int st = PTV3_OK;
+  int st =
+      json_array_size(list) ? PTV3_OK : pt_fail(err, PTV3_DATA, "'%s' is an empty list", file);
   size_t i;
   json_array_foreach(list, i, item) {
+    if (st) break;
     const char *name = json_string_value(item);
     if (!name) {
       st = pt_fail(err, PTV3_DATA, "'%s': entry %zu is not a path", file, i);
@@ -187,7 +189,7 @@ static int list_json(struct pt_dataset *d, const struct layout *l, const char *r
     }
     char *path = pt_join(d->mem, root, name, err);
     st = path ? add_scene(d, path, l->join, err) : pt_status(err);
-    if (st) break;
+    if (st) pt_prefix(err, "'%s', a list of scenes", file);
   }
   json_decref(list);
   return st;
@@ -356,7 +358,11 @@ static int list_all(struct pt_dataset *d, const char *type, const struct pt_valu
     if (!st) st = list_one(d, type, config, root, name, err);
     if (st) return st;
   }
-  return d->count ? PTV3_OK : pt_fail_value(err, split, "names no scenes");
+  return d->count
+             ? PTV3_OK
+             : pt_fail_value(err, split,
+                             "names no scenes: it may be a folder, a JSON list, a scene below "
+                             "data_root, or a list of such");
 }
 
 int pt_dataset_rules(struct pt_dataset *d, struct pt_env *env, const struct pt_value *config,

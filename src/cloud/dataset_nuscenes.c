@@ -63,9 +63,15 @@ int pt_list_nuscenes(struct pt_dataset *d, const char *root, const char *split, 
   char *path = pt_join(d->mem, root, below, err);
   if (!path) return pt_status(err);
   int st = pt_map_open(&map, path, err);
+  if (st) {
+    pt_prefix(err, "nuScenes' list of the scans of '%s'", split);
+    pt_free(d->mem, path);
+    return st;
+  }
   struct pt_cursor c = pt_cursor_of(&map);
-  if (!st) st = pt_pickle_read(&p, d->mem, &c, err);
+  st = pt_pickle_read(&p, d->mem, &c, err);
   if (!st) st = add_scans(d, &p, root, path, err);
+  if (st && err && !strstr(err->message, path)) pt_prefix(err, "'%s', a list of scans", path);
   pt_pickle_free(&p);
   pt_map_close(&map);
   pt_free(d->mem, path);

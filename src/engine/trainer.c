@@ -114,10 +114,30 @@ static int look_at_data(struct trainer *t, struct ptv3_error *err) {
   return pt_check_before_training(t->env, t->root, &o, err);
 }
 
+/* What is wrong with files is told with the key that names them. */
+static int open_split(struct trainer *t, struct pt_split *s, const char *which,
+                      struct ptv3_error *err) {
+  int status = pt_split_open(s, t->env, t->root, which, t->o->data_root, err);
+  if (status == PTV3_DATA || status == PTV3_IO) return pt_prefix(err, "data.%s", which);
+  return status;
+}
+
+static int open_val(struct trainer *t, struct ptv3_error *err) {
+  const struct pt_value *data = pt_get(t->root, "data");
+  if (pt_is_none(pt_get(data, "val")))
+    return pt_fail_value(
+        err, data,
+        "has no 'val', which evaluate=True scores after each epoch: add it, or "
+        "set evaluate=False");
+  int status = open_split(t, &t->val, "val", err);
+  if (status == PTV3_DATA || status == PTV3_IO)
+    pt_prefix(err, "evaluate=True needs data.val (evaluate=False trains without it)");
+  return status;
+}
+
 static int open_data(struct trainer *t, struct ptv3_error *err) {
-  int status = pt_split_open(&t->train, t->env, t->root, "train", t->o->data_root, err);
-  if (!status && t->c.evaluate)
-    status = pt_split_open(&t->val, t->env, t->root, "val", t->o->data_root, err);
+  int status = open_split(t, &t->train, "train", err);
+  if (!status && t->c.evaluate) status = open_val(t, err);
   if (!status) status = pt_pipeline_check_width(&t->train.pipeline, t->c.cfg.in_channels, err);
   if (!status) status = look_at_data(t, err);
   return status ? status : open_loader(t, err);

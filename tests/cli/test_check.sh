@@ -68,6 +68,26 @@ run check "$work/crop.py" $there
 check "in the transforms it is an error" is 4
 check "that says where it belongs" prints "crop.py:7:.*data.test.transform.0.mode: 'all' .*test_cfg.crop"
 
+printf '_base_ = "%s/%s"\ndata = dict(val=None)\n' "$PWD" $aerial >"$work/noval.py"
+one="--options data.train.data_root=$work/data data.train.split=train"
+run check "$work/noval.py" $one
+check "data.val is missing" is 4
+check "which evaluation needs" prints "error: data.val: .*has no 'val'\|data.val: is None"
+check "with the way out" prints "or set evaluate=False"
+run train "$work/noval.py" $one --save-path "$work/exp"
+check "so training does not begin" is 4
+check "and says the same" says "data: has no 'val', which evaluate=True .*set evaluate=False"
+run check "$work/noval.py" $one evaluate=False
+check "without evaluation it is not missed" is 0
+mkdir "$work/data/void"
+run check $aerial $there data.val.split=void
+check "an empty split" is 4
+check "is told with evaluate=False" prints "evaluate=False trains without data.val"
+run train $aerial $there data.val.split=void --save-path "$work/exp"
+check "in training too" says "evaluate=False trains without it): data.val: no scenes in '.*void'"
+run train $aerial $there data.train.split=void --save-path "$work/exp"
+check "and of data.train" says "data.train: no scenes in '.*void'"
+
 head -c 5000 $scene >"$work/data/val/c.las"
 run check $aerial $there
 check "a damaged scene" is 4

@@ -285,10 +285,45 @@ static void after_transforms(void **state) {
   done(&k);
   o = usual;
   o.quick = true;
-  look(&k, text_of("good", NULL, "dict(type='GridSample', grid_size=1e-7),", text), &o);
+  look(&k, text_of("good", "fine", "dict(type='GridSample', grid_size=1e-7),", text), &o);
   assert_int_equal(k.c.findings, 0);
   assert_int_equal(k.c.split[0].sampled, 0);
   done(&k);
+}
+
+/* data.val is part of a training unless evaluate=False. */
+static void without_val(void **state) {
+  (void)state;
+  char text[2000];
+  struct checked k;
+  look(&k, text_of("good", NULL, "", text), &usual);
+  has(&k.c, PT_CHECK_NO_SPLIT, "val", 0, NULL, "has no 'val'");
+  assert_non_null(strstr(k.c.finding[0].fix, "or set evaluate=False"));
+  done(&k);
+  text_of("good", NULL, "", text);
+  strcat(text, "evaluate = False\n");
+  look(&k, text, &usual);
+  assert_int_equal(k.c.findings, 0);
+  done(&k);
+  look(&k, text_of("good", "nowhere", "", text), &usual);
+  has(&k.c, PT_CHECK_NO_SPLIT, "val", 0, NULL, "nowhere'");
+  assert_non_null(strstr(k.c.finding[0].fix, "evaluate=False trains without data.val"));
+  done(&k);
+  look(&k, text_of(NULL, "nowhere", "", text), &usual);
+  assert_null(strstr(k.c.finding[0].fix, "evaluate"));
+  done(&k);
+  struct pt_env env;
+  struct pt_config config;
+  struct pt_check c;
+  struct ptv3_error err;
+  static const char none[] = "data = dict(\n  names=['a'])\n";
+  pt_env_init(&env, 1, 0);
+  assert_int_equal(
+      pt_config_parse(&env, none, (int64_t)strlen(none), "t.py", NULL, 0, &config, &err), 0);
+  assert_int_equal(pt_check_data(&c, &env, config.root, &usual, &err), PTV3_CONFIG);
+  assert_non_null(strstr(err.message, "t.py:1:"));
+  assert_non_null(strstr(err.message, "data: has no 'train', 'val' or 'test'"));
+  pt_config_free(&config);
 }
 
 static int before(struct pt_env *env, const char *train, const char *val, char *warned,
@@ -366,9 +401,9 @@ static void endings(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(nothing_wrong),    cmocka_unit_test(everything_wrong),
-      cmocka_unit_test(splits),           cmocka_unit_test(classes),
-      cmocka_unit_test(after_transforms), cmocka_unit_test(before_training),
-      cmocka_unit_test(endings)};
+      cmocka_unit_test(nothing_wrong),   cmocka_unit_test(everything_wrong),
+      cmocka_unit_test(splits),          cmocka_unit_test(classes),
+      cmocka_unit_test(without_val),     cmocka_unit_test(after_transforms),
+      cmocka_unit_test(before_training), cmocka_unit_test(endings)};
   return cmocka_run_group_tests_name("check", tests, set_up, tear_down);
 }

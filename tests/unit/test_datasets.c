@@ -90,10 +90,12 @@ static int set_up(void **state) {
   write_bytes("nuscenes/raw/a.bin", sweep, sizeof sweep);
   write_bytes("nuscenes/raw/l.bin", codes, sizeof codes);
   write_bytes("nuscenes/info/nuscenes_infos_2sweeps_val.pkl", "\x80\x02].", 4);
+  write_bytes("nuscenes/info/nuscenes_infos_4sweeps_val.pkl", "\x80\x02]", 3);
   write_bytes("nuscenes/info/nuscenes_infos_3sweeps_val.pkl", "\x80\x02]}a.", 6);
   static const char list[] = "[\"Area_1/hall\", \"Area_5/office_2\"]";
   write_bytes("s3dis/some.json", list, strlen(list));
   write_bytes("s3dis/bad.json", "{}", 2);
+  write_bytes("s3dis/none.json", "[]", 2);
   static const char text[] = "0 0 0 255 0 0\n1 1 1 0 255 0\n";
   make_dirs("files/val");
   write_bytes("files/val/b.xyz", text, strlen(text));
@@ -217,13 +219,20 @@ static void refusals(void **state) {
   refuse("dict(type='S3DISDataset', split='Area_9')", "s3dis", PTV3_DATA, "s3dis/Area_9'");
   refuse("dict(type='S3DISDataset', split='empty')", "s3dis", PTV3_DATA, "no scenes in");
   refuse("dict(type='S3DISDataset', split='bad.json')", "s3dis", PTV3_DATA, "JSON list");
-  refuse("dict(type='S3DISDataset', split=[])", "s3dis", PTV3_CONFIG, "no scenes");
+  refuse("dict(type='S3DISDataset', split=[])", "s3dis", PTV3_CONFIG,
+         "D.split: names no scenes");
+  refuse("dict(type='S3DISDataset', split='none.json')", "s3dis", PTV3_DATA,
+         "s3dis/none.json' is an empty list");
   refuse("dict(type='SemanticKITTIDataset', split='no')", "kitti", PTV3_CONFIG, "'no'");
   refuse("dict(type='SemanticKITTIDataset', split='train')", "kitti", PTV3_DATA, "sequences");
   refuse("dict(type='SemanticKITTIDataset', split='7')", "kitti", PTV3_DATA, "sequences 07)");
   refuse("dict(type='ScanNetDataset', split='val', lr_file='a.txt')", "scannet", PTV3_CONFIG,
          "lr_file");
   refuse("dict(type='NuScenesDataset', split='val')", "kitti", PTV3_IO, "infos_10sweeps_val");
+  refuse("dict(type='NuScenesDataset', split='val')", "kitti", PTV3_IO,
+         "list of the scans of 'val'");
+  refuse("dict(type='NuScenesDataset', split='val', sweeps=4)", "nuscenes", PTV3_FORMAT,
+         "nuscenes_infos_4sweeps_val.pkl' ends within its pickle");
   refuse("dict(type='NuScenesDataset', split='val', sweeps=2)", "nuscenes", PTV3_DATA,
          "no scans");
   refuse("dict(type='NuScenesDataset', split='val', sweeps=3)", "nuscenes", PTV3_DATA,
@@ -239,6 +248,36 @@ static void refusals(void **state) {
          PTV3_CONFIG, "timestamp=(0,)");
   refuse("dict(type='NoSuchDataset', split='val')", "kitti", PTV3_UNSUPPORTED, "NoSuchDataset");
   refuse("dict(split='val')", "kitti", PTV3_CONFIG, "type");
+}
+
+/* A list that does not fit the budget is named, and so is a JSON one. */
+static void named_lists(void **state) {
+  static const struct {
+    const char *dict, *below, *file;
+  } cases[] = {{"dict(type='NuScenesDataset', split='val')", "nuscenes", "10sweeps_val.pkl'"},
+               {"dict(type='S3DISDataset', split='some.json')", "s3dis", "s3dis/some.json'"}};
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int named = 0;
+    for (int64_t k = 1; k < 40; k++) {
+      struct pt_env env;
+      struct ptv3_error err = {0};
+      struct pt_dataset d;
+      struct pt_config c;
+      char text[300], path[300];
+      pt_env_init(&env, 1, 0);
+      snprintf(text, sizeof text, "D = %s\n", cases[i].dict);
+      snprintf(path, sizeof path, "%s/%s", root, cases[i].below);
+      assert_int_equal(
+          pt_config_parse(&env, text, (int64_t)strlen(text), "t", NULL, 0, &c, &err), 0);
+      env.mem.fail_at = env.mem.calls + k;
+      int st = pt_dataset_open(&d, &env, pt_get(c.root, "D"), path, &err);
+      named += pt_lacks_memory(st) && strstr(err.message, cases[i].file);
+      pt_config_free(&c);
+      pt_dataset_free(&d);
+    }
+    if (named < 2) fail_msg("%s: named %d times", cases[i].file, named);
+  }
 }
 
 static void paths(void **state) {
@@ -452,11 +491,17 @@ static void real_kitti(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(layouts),   cmocka_unit_test(prose),
-      cmocka_unit_test(refusals),  cmocka_unit_test(paths),
-      cmocka_unit_test(no_memory), cmocka_unit_test(nuscenes_strength),
-      cmocka_unit_test(rules),     cmocka_unit_test(absent),
-      cmocka_unit_test(real),      cmocka_unit_test(real_kitti),
+      cmocka_unit_test(layouts),
+      cmocka_unit_test(prose),
+      cmocka_unit_test(refusals),
+      cmocka_unit_test(paths),
+      cmocka_unit_test(named_lists),
+      cmocka_unit_test(no_memory),
+      cmocka_unit_test(nuscenes_strength),
+      cmocka_unit_test(rules),
+      cmocka_unit_test(absent),
+      cmocka_unit_test(real),
+      cmocka_unit_test(real_kitti),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
