@@ -65,6 +65,11 @@ struct pt_conv_tile *PT_FN(pt_conv_look)(const struct pt_conv *v, int64_t first,
  */
 int PT_FN(pt_conv_pairs)(const struct pt_conv_tile *t, int k, int32_t *in, int32_t *out);
 
+/* The same with an even number from every `unit` rows of the tile, a multiple of 32: after an
+ * odd one comes the pair of -1 and -1. What follows two by two does not depend on the tile. */
+int PT_FN(pt_conv_even_pairs)(const struct pt_conv_tile *t, int k, int unit, int32_t *in,
+                              int32_t *out);
+
 /* y = the convolution of the tile, whose first row is `first`; ld floats from row to row. */
 void PT_FN(pt_conv_rows)(const struct pt_conv *v, const struct pt_conv_tile *t, int64_t first,
                          float *y, int64_t ld);

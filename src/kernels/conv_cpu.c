@@ -101,27 +101,41 @@ struct pt_conv_tile *PT_FN(pt_conv_look)(const struct pt_conv *v, int64_t first,
   return t;
 }
 
-int PT_FN(pt_conv_pairs)(const struct pt_conv_tile *t, int k, int32_t *in, int32_t *out) {
-  const int32_t *near = t->near + k * t->stride;
+/* The pairs of rows begin .. end - 1, begin a multiple of 16. */
+PT_INLINE int some_pairs(const int32_t *near, int begin, int end, int32_t *in, int32_t *out) {
   int n = 0;
 #if PT_VW == 16
-  __m512i at = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  for (int i = 0; i < t->rows; i += 16) {
+  const __m512i to_15 = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  for (int i = begin; i < end; i += 16) {
     const __m512i row = _mm512_loadu_si512(near + i);
-    const __mmask16 mask =
-        _mm512_mask_cmpge_epi32_mask(pt_vmask_(t->rows - i), row, (__m512i){0});
+    const __m512i at = _mm512_add_epi32(to_15, _mm512_set1_epi32(i));
+    const __mmask16 mask = _mm512_mask_cmpge_epi32_mask(pt_vmask_(end - i), row, (__m512i){0});
     _mm512_storeu_si512(in + n, _mm512_maskz_compress_epi32(mask, row));
     _mm512_storeu_si512(out + n, _mm512_maskz_compress_epi32(mask, at));
-    at = _mm512_add_epi32(at, _mm512_set1_epi32(16));
     n += __builtin_popcount(mask);
   }
 #else
-  for (int i = 0; i < t->rows; i++) {
+  for (int i = begin; i < end; i++) {
     in[n] = near[i];
     out[n] = i;
     n += near[i] >= 0;
   }
 #endif
+  return n;
+}
+
+int PT_FN(pt_conv_pairs)(const struct pt_conv_tile *t, int k, int32_t *in, int32_t *out) {
+  return some_pairs(t->near + k * t->stride, 0, t->rows, in, out);
+}
+
+int PT_FN(pt_conv_even_pairs)(const struct pt_conv_tile *t, int k, int unit, int32_t *in,
+                              int32_t *out) {
+  int n = 0;
+  for (int i = 0; i < t->rows; i += unit) {
+    const int end = t->rows - i < unit ? t->rows : i + unit;
+    n += some_pairs(t->near + k * t->stride, i, end, in + n, out + n);
+    if (n % 2) in[n] = out[n] = -1, n++;
+  }
   return n;
 }
 

@@ -19,7 +19,13 @@ void PT_FN(pt_outer)(int64_t rows, struct pt_src a, struct pt_src b, int m, int 
 /* The same, but where A and B are bf16 and the processor has AVX-512 BF16 two rows at a time,
  * first the second one's product and then the first one's; with AMX 32 rows at a time, as
  * tiles.h says. Any part of C has the same bits, but consecutive calls only where all of them
- * but the last have a multiple of PT_OUTER_ROWS rows. */
+ * but the last have a multiple of PT_OUTER_ROWS rows (without AMX, of 2). Where PT_OUTER_PAIRS
+ * and both are bf16, -1 in a list stands for a row of zeros. */
+#if defined(__AVX512BF16__)
+#define PT_OUTER_PAIRS 1
+#else
+#define PT_OUTER_PAIRS 0
+#endif
 enum { PT_OUTER_ROWS = 32 };
 void PT_FN(pt_outer_pairs)(int64_t rows, struct pt_src a, struct pt_src b, int m, int n,
                            float *c, int64_t ldc);

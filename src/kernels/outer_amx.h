@@ -8,6 +8,7 @@
 #define PT_OUTER_AMX_H
 
 #include "outer.h"
+#include "pairs.h"
 #include "tiles.h"
 #include "transpose.h"
 
@@ -20,31 +21,17 @@ enum {
   AMX_LDA = AMX_RUN + 32 /* of the transpose; no multiple of a page's lines */
 };
 
-/* Row r from number col on, or zeros: past the last row, and where its number is -1. */
-PT_INLINE const uint16_t *amx_row(const struct pt_src *s, int64_t r, int64_t end, int col) {
-  static const uint16_t zeros[AMX_COLUMNS];
-  const int64_t at = r >= end ? -1 : s->row ? s->row[r] : r;
-  return at < 0 ? zeros : (const uint16_t *)s->base + at * s->ld + col;
-}
-
-/* Two rows, 16 numbers of each: [16, 2]. */
-PT_INLINE __m512i amx_pair(const uint16_t *even, const uint16_t *odd, __mmask16 mask) {
-  const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, even));
-  const __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, odd));
-  return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
-}
-
 /* Columns of B as tiles read them: panels [padded / 2, 16, 2]. */
 static void amx_pairs(const struct pt_src *s, int64_t first, int64_t rows, int64_t padded,
                       int col, int width, uint16_t *to) {
   const int64_t panel = padded * 16, end = first + rows;
   const __mmask16 rest = pt_vmask_(width % 16);
   for (int64_t r = first; r < first + padded; r += 2, to += 32) {
-    const uint16_t *even = amx_row(s, r, end, col), *odd = amx_row(s, r + 1, end, col);
+    const uint16_t *even = pt_pair_row(s, r, end, col), *odd = pt_pair_row(s, r + 1, end, col);
     int j = 0;
     for (; j + 16 <= width; j += 16)
-      _mm512_storeu_si512(to + j / 16 * panel, amx_pair(even + j, odd + j, 0xffff));
-    if (rest) _mm512_storeu_si512(to + j / 16 * panel, amx_pair(even + j, odd + j, rest));
+      _mm512_storeu_si512(to + j / 16 * panel, pt_pair(even + j, odd + j, 0xffff));
+    if (rest) _mm512_storeu_si512(to + j / 16 * panel, pt_pair(even + j, odd + j, rest));
   }
 }
 
@@ -57,8 +44,8 @@ static void amx_transposed(const struct pt_src *s, int64_t first, int64_t rows, 
     for (int64_t r = 0; r < rows; r += AMX_STEP) {
       pt_v t[16];
       PT_UNROLL for (int i = 0; i < 16; i++) t[i] =
-          (pt_v)amx_pair(amx_row(s, first + r + 2 * i, first + rows, col + j),
-                         amx_row(s, first + r + 2 * i + 1, first + rows, col + j), mask);
+          (pt_v)pt_pair(pt_pair_row(s, first + r + 2 * i, first + rows, col + j),
+                        pt_pair_row(s, first + r + 2 * i + 1, first + rows, col + j), mask);
       pt_transpose(t, 16);
       PT_UNROLL for (int i = 0; i < 16; i++) _mm512_storeu_ps(to + i * lda + r, t[i]);
     }

@@ -13,6 +13,7 @@
 
 #include "feature.h"
 #include "outer_amx.h"
+#include "pairs.h"
 #include "vec.h"
 
 #if PT_VW == 16
@@ -197,20 +198,17 @@ void PT_FN(pt_outer)(int64_t rows, struct pt_src a, struct pt_src b, int m, int 
 }
 
 #if defined(__AVX512BF16__)
-/* Columns col .. col + width - 1 of pairs of rows, the second of an odd last one 0. */
+/* Columns col .. col + width - 1 of pairs of rows, whole vectors. */
 static void copy_pairs(const struct pt_src *s, int64_t first, int64_t rows, int col, int width,
                        float *buf, int room) {
-  for (int64_t r = first; r < first + rows; r += 2, buf += room) {
-    const uint16_t *even = row_at(s, r, col);
-    const uint16_t *odd = r + 1 < first + rows ? row_at(s, r + 1, col) : NULL;
-    for (int i = 0; i < width; i += 16) {
-      const __mmask16 mask = pt_vmask_(width - i);
-      const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, even + i));
-      __m512i both = _mm512_setzero_si512();
-      if (odd) both = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, odd + i));
-      both = _mm512_or_si512(_mm512_slli_epi32(both, 16), low);
-      _mm512_store_si512(buf + i, both);
-    }
+  const int64_t end = first + rows;
+  const __mmask16 rest = pt_vmask_(width % 16);
+  for (int64_t r = first; r < end; r += 2, buf += room) {
+    const uint16_t *even = pt_pair_row(s, r, end, col), *odd = pt_pair_row(s, r + 1, end, col);
+    int i = 0;
+    for (; i + 16 <= width; i += 16)
+      _mm512_store_si512(buf + i, pt_pair(even + i, odd + i, 0xffff));
+    if (rest) _mm512_store_si512(buf + i, pt_pair(even + i, odd + i, rest));
   }
 }
 

@@ -55,14 +55,15 @@ static enum chain chain_of(const struct version *v, bool pairs) {
   return fused(v) ? FUSED : ROUNDED;
 }
 
-/* One side of the product: exactly its rows, not-a-number between them. */
+/* One side of the product: exactly its rows, not-a-number between them. gaps: some of the list
+ * are -1. */
 static struct pt_src side(int count, int width, int room, enum pt_dtype type, bool list,
-                          int32_t *row) {
+                          bool gaps, int32_t *row) {
   const int64_t ld = width + room, last = count ? (count - 1) * ld + width : 0;
   void *p = malloc((size_t)(last * pt_feature_bytes(type) + 1));
   assert_non_null(p);
   for (int64_t i = 0; i < last; i++) pt_put(p, type, i, i % ld < width ? made_float() : NAN);
-  for (int i = 0; i < count; i++) row[i] = (i * 7 + 3) % count;
+  for (int i = 0; i < count; i++) row[i] = gaps && i % 5 == 1 ? -1 : (i * 7 + 3) % count;
   return (struct pt_src){p, ld, list ? row : NULL, type};
 }
 
@@ -123,9 +124,10 @@ static void in_parts(outer_fn *outer, const struct shape *s, int unit, struct pt
 
 static void check(const struct version *v, struct shape s, bool pairs) {
   int32_t *row = malloc((size_t)(s.rows + 1) * sizeof *row);
-  struct pt_src a = side(s.rows, s.m, s.room, s.a, s.lists, row);
-  struct pt_src b = side(s.rows, s.n, s.room, s.b, s.lists, row);
   const enum chain chain = chain_of(v, pairs && s.a == PT_BF16 && s.b == PT_BF16);
+  const bool gaps = chain == PAIRS || chain == STEPS;
+  struct pt_src a = side(s.rows, s.m, s.room, s.a, s.lists, gaps, row);
+  struct pt_src b = side(s.rows, s.n, s.room, s.b, s.lists, gaps, row);
   outer_fn *outer = pairs ? v->pairs : v->outer;
   const int64_t ldc = s.n + 3, size = s.m * ldc;
   const size_t bytes = (size_t)size * sizeof(float);
@@ -181,8 +183,8 @@ static void test_pairs(void **state) {
 static void check_transposed(int count, int m, int n) {
   const int64_t ld = (count + 31) / 32 * 32 + 32, ldc = n + 3;
   int32_t *row = malloc((size_t)(count + 1) * sizeof *row);
-  struct pt_src a = side(count, m, 2, PT_BF16, false, row);
-  struct pt_src b = side(count, n, 1, PT_BF16, true, row);
+  struct pt_src a = side(count, m, 2, PT_BF16, false, false, row);
+  struct pt_src b = side(count, n, 1, PT_BF16, true, false, row);
   for (int r = 0; r < count; r++)
     if (r % 3 == 1 || r > 70) row[r] = -1;
   uint16_t *at = made_room((m + 15) / 16 * 16 * ld * 2);
@@ -233,8 +235,8 @@ static void test_sums(void **state) {
     for (int i = 0; i < 20; i++) {
       const int m = width[i % 5], count = 37 * i % 150;
       int32_t row[150];
-      struct pt_src a = side(count, m, i % 3, i % 2 ? PT_BF16 : PT_F32, i % 4 > 1, row);
-      struct pt_src b = side(count, m, i % 2, i % 3 ? PT_BF16 : PT_F32, i % 4 > 1, row);
+      struct pt_src a = side(count, m, i % 3, i % 2 ? PT_BF16 : PT_F32, i % 4 > 1, false, row);
+      struct pt_src b = side(count, m, i % 2, i % 3 ? PT_BF16 : PT_F32, i % 4 > 1, false, row);
       check_sums(&versions[v], a, b, count, m);
       free((void *)(uintptr_t)b.base);
       free((void *)(uintptr_t)a.base);
@@ -252,8 +254,8 @@ static double now(void) {
 static void time_one(const struct version *v, int count, int m, int n, enum pt_dtype type,
                      bool lists) {
   int32_t *row = malloc((size_t)count * sizeof *row);
-  struct pt_src a = side(count, m, 0, type, lists, row),
-                b = side(count, n, 0, type, lists, row);
+  struct pt_src a = side(count, m, 0, type, lists, false, row),
+                b = side(count, n, 0, type, lists, false, row);
   float *c = made_floats((int64_t)m * n, 0.0f, 1.0f),
         *d = made_floats((int64_t)count * n, 0, 1);
   void *packed;

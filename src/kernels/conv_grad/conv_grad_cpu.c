@@ -7,6 +7,9 @@
  * each adds the tiles of the turn in order. So that a row of dw is long, the stem's few input
  * channels take the place of the output's, and dw is transposed on the way.
  *
+ * Features in bf16 are taken two rows at a time where there are instructions for it. Which two
+ * must not depend on the tile, so pairs are made even every 32 rows of it.
+ *
  * With AMX and features in bf16 all rows of the tile take part at every offset, with zeros for
  * neighbours that are not there: tiles.h sums 32 rows at a time, and which those are must not
  * depend on the tile. And g is transposed once for all offsets. */
@@ -33,14 +36,26 @@ static struct pt_conv conv_of(const struct pt_conv_grad *a, int tile) {
   return (struct pt_conv){a->vox, a->size, a->c, a->in, a->g, a->type, a->wt, NULL, cap, true};
 }
 
+static bool both_bf16(const struct pt_conv_grad *a) {
+  return a->type == PT_BF16 && a->xtype == PT_BF16;
+}
+
 /* Whether dw is summed 32 rows at a time. */
 static bool in_tiles(const struct pt_conv_grad *a) {
 #if defined(PT_AMX)
-  return a->type == PT_BF16 && a->xtype == PT_BF16;
+  return both_bf16(a);
 #else
   (void)a;
   return false;
 #endif
+}
+
+/* Whether dw is transposed. */
+static bool few(const struct pt_conv_grad *a) { return a->in < FEW && !in_tiles(a); }
+
+/* Whether dw is summed two rows at a time. */
+static bool two_by_two(const struct pt_conv_grad *a) {
+  return PT_OUTER_PAIRS && both_bf16(a) && !few(a);
 }
 
 /* Numbers from row to row of g's transpose: no multiple of a page's lines. */
@@ -50,9 +65,9 @@ static int64_t transpose_ld(int cap) { return pt_turn_rows(cap) + PT_OUTER_ROWS;
  * g's transpose, or what is transposed of dw. */
 static int64_t rest_bytes(const struct pt_conv_grad *a, int cap) {
   const int64_t dx = pt_floats(cap * pt_row_ld(a->in));
-  const int64_t few = a->in < FEW ? pt_floats((int64_t)a->in * pt_row_ld(a->c)) : 0;
+  const int64_t buf = few(a) ? pt_floats((int64_t)a->in * pt_row_ld(a->c)) : 0;
   const int64_t turned = in_tiles(a) ? pt_row_ld(a->c) * transpose_ld(cap) * 2 : 0;
-  const int64_t more = dx > few ? dx : few;
+  const int64_t more = dx > buf ? dx : buf;
   return more > turned ? more : turned;
 }
 
@@ -98,11 +113,14 @@ static const struct pt_conv_tile *tile_of(const struct pt_turn *t, int i) {
 }
 
 /* The pairs of tile i at offset k, rows of g and x: their number. They lie in the calling
- * thread's own tile. */
+ * thread's own tile. With two_by_two some are of no rows. */
 static int pairs_of(const struct pt_conv_grad *a, const struct pt_turn *t, int i, int k,
                     struct pt_src *g, struct pt_src *x) {
   const struct pt_conv_tile *own = tile_of(t, t->part);
-  const int n = PT_FN(pt_conv_pairs)(tile_of(t, i), k, own->in, own->out);
+  const struct pt_conv_tile *tile = tile_of(t, i);
+  const int n = two_by_two(a)
+                    ? PT_FN(pt_conv_even_pairs)(tile, k, PT_OUTER_ROWS, own->in, own->out)
+                    : PT_FN(pt_conv_pairs)(tile, k, own->in, own->out);
   *g = (struct pt_src){pt_at(a->g, a->type, pt_turn_first(t, i) * a->c), a->c, own->out,
                        a->type};
   *x = (struct pt_src){a->x, a->in, own->in, a->xtype};
@@ -129,7 +147,10 @@ static void add_rows(const struct work *w, const struct pt_turn *t, int k, int b
 #endif
     const int n = pairs_of(a, t, i, k, &g, &x);
     g.base = pt_at(g.base, g.type, begin);
-    PT_FN(pt_outer)(n, g, x, end - begin, a->in, dw, ld);
+    if (two_by_two(a))
+      PT_FN(pt_outer_pairs)(n, g, x, end - begin, a->in, dw, ld);
+    else
+      PT_FN(pt_outer)(n, g, x, end - begin, a->in, dw, ld);
   }
 }
 
@@ -175,8 +196,7 @@ static void add(const void *op, const struct pt_turn *t) {
   const struct work *w = op;
   const struct pt_conv_grad *a = w->a;
   const int offsets = a->size * a->size * a->size;
-  const bool few = a->in < FEW && !in_tiles(a);
-  const int units = few ? 1 : (a->c + UNIT - 1) / UNIT;
+  const int units = few(a) ? 1 : (a->c + UNIT - 1) / UNIT;
   int64_t total = 0, from = 0;
   if (t->part >= t->tiles) PT_FN(pt_conv_empty)(&w->v, pt_turn_scratch(t, t->part));
   for (int k = 0; k < offsets; k++) total += pairs_at(t, k) * units;
@@ -186,7 +206,7 @@ static void add(const void *op, const struct pt_turn *t) {
     if (pairs == 0) continue;
     const int b = units_before(low, from, pairs, units) * UNIT;
     const int e = units_before(high, from, pairs, units) * UNIT;
-    if (few && b < e)
+    if (few(a) && b < e)
       add_transposed(a, t, k, (float *)(void *)(pt_turn_scratch(t, t->part) + w->near));
     else if (b < e)
       one_offset(w, t, k, b, e < a->c ? e : a->c);
