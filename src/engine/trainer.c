@@ -153,6 +153,9 @@ static int build(struct trainer *t, struct ptv3_error *err) {
   t->seed = (uint64_t)pt_max(0, t->o->seed >= 0 ? t->o->seed : t->c.seed);
   t->path = t->o->save_path ? t->o->save_path : t->c.save_path;
   choose_precision(t);
+  t->writing = true;
+  if ((status = pt_trainer_lock(t, err))) return status;
+  t->writing = false;
   if ((status = open_data(t, err))) return status;
   status = build_weights(t, err);
   if (!status) status = build_optimiser(t, err);
@@ -164,6 +167,7 @@ static int build(struct trainer *t, struct ptv3_error *err) {
 }
 
 static void release(struct trainer *t) {
+  pt_trainer_unlock(t);
   pt_loader_close(t->loader);
   pt_room_free(t->env, &t->room);
   pt_free(&t->env->mem, t->buffers);
@@ -275,6 +279,7 @@ int pt_train(struct pt_env *env, const struct pt_value *root, const struct pt_tr
   struct trainer t = {.env = env,
                       .root = root,
                       .o = o,
+                      .lock = -1,
                       .sum = {.loss = (double)NAN, .miou = (double)NAN, .best = (double)NAN}};
   const double start = pt_seconds();
   int status = build(&t, &e);
@@ -282,7 +287,7 @@ int pt_train(struct pt_env *env, const struct pt_value *root, const struct pt_tr
   if (!status) status = pt_trainer_choose_compat(&t, &e);
   if (!status) pt_trainer_keep(&t);
   if (!status && t.c.evaluate) status = pt_trainer_check_validation(&t, &e);
-  t.writing = status == PTV3_OK;
+  t.writing = t.writing || !status;
   if (!status) status = pt_trainer_make_folder(&t, &e);
   if (!status) status = pt_trainer_log_begin(&t, &e);
   t.writing = t.writing && status;

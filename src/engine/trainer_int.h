@@ -39,6 +39,7 @@ struct trainer {
   int64_t bad;                   /* batches left out one after the other, up to the last */
   struct pt_train_summary sum;
   struct pt_train_log log;
+  int lock;          /* the locked file of the folder; -1: none yet */
   bool resumed;
   bool compat_noted; /* the checkpoint said which network it is */
   bool sound;        /* what fails now leaves the state after the last step as it was */
@@ -70,6 +71,13 @@ int pt_trainer_make_folder(struct trainer *t, struct ptv3_error *err);
 
 /* With o->resume: takes state and position from the checkpoint. */
 int pt_trainer_resume(struct trainer *t, struct ptv3_error *err);
+
+/* ---- trainer_lock.c ---- */
+
+/* Takes the folder, where there is one, for this process alone; PTV3_IO when another training
+ * has it. Taken already: nothing is done. */
+int pt_trainer_lock(struct trainer *t, struct ptv3_error *err);
+void pt_trainer_unlock(struct trainer *t);
 
 /* ---- trainer_compat.c ---- */
 

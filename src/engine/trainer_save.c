@@ -106,7 +106,8 @@ static void remove_left(const char *folder) {
 
 int pt_trainer_make_folder(struct trainer *t, struct ptv3_error *err) {
   char models[4200];
-  const int status = make_folder(t->path, err);
+  int status = make_folder(t->path, err);
+  if (!status) status = pt_trainer_lock(t, err);
   if (status) return status;
   remove_left(t->path);
   snprintf(models, sizeof models, "%s/model", t->path);

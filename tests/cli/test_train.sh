@@ -229,14 +229,20 @@ signalled() {
   wait $pid 2>/dev/null
   status=$?
 }
-for signal in INT TERM; do
-  "$ptv3" train "$config" --save-path "$work/$signal" --threads 1 --options epoch=60 >"$out" 2>"$err" &
+# begin FOLDER ARGS...: a training in the background, until its first step is in the table
+begin() {
+  folder=$1
+  shift
+  "$ptv3" train "$config" --save-path "$folder" --threads 1 "$@" >"$out" 2>"$err" &
   pid=$!
-  i=0 # it is under way when the first step is in the table
-  while [ $i -lt 200 ] && ! grep -qs '^1,' "$work/$signal/train.csv"; do
+  i=0
+  while [ $i -lt 200 ] && ! grep -qs '^1,' "$folder/train.csv"; do
     sleep 0.05
     i=$((i + 1))
   done
+}
+for signal in INT TERM; do
+  begin "$work/$signal" --options epoch=60
   kill -$signal $pid
   wait $pid
   status=$?
@@ -246,6 +252,20 @@ for signal in INT TERM; do
   train "$work/$signal" --options epoch=60 --resume --stop-after 2
   check "SIG$signal: goes on" is 0
 done
+
+# ---- one training a folder ----
+begin "$work/shared" --save-every 1 --options epoch=60
+train "$work/shared" --options epoch=60
+check "a second training in the folder" is 1
+check "is told what has it" says "shared' is in use by another training, process $pid: "
+train "$work/shared" --resume --options epoch=60
+check "--resume of one that runs" is 1
+kill -KILL $pid
+wait $pid 2>/dev/null
+check "a kill leaves the file" [ -e "$work/shared/train.lock" ]
+train "$work/shared" --resume --stop-after 1 --options epoch=60
+check "but not the lock" is 0
+check "which is removed at the end" absent "$work/shared/train.lock"
 
 # 20 times at random moments; whenever a training comes to its end, it is compared and the
 # next one is begun.
