@@ -112,6 +112,8 @@ struct pt_transform_type {
   X(NormalizeCoord)          \
   X(PointClip)               \
   X(PositiveShift)           \
+  X(RandomDropColor)         \
+  X(RandomDropNormal)        \
   X(RandomDropout)           \
   X(RandomFlip)              \
   X(RandomJitter)            \

@@ -341,25 +341,80 @@ static int may_drop(const struct pt_transform *t, const struct pt_apply *a,
       t->type->name);
 }
 
-/* keep of the n points in random order: index[0 .. keep-1] of a shuffle. */
-static int shuffle_keep(struct pt_apply *a, int64_t keep, struct ptv3_error *err) {
-  struct pt_cloud *c = a->cloud;
-  int32_t *index = pt_alloc(c->mem, c->n, sizeof *index, PT_MEM_CLOUD, err);
-  if (!index) return pt_status(err);
+/* some of the n points in random order: (*index)[0 .. some-1] of a shuffle, the caller's. */
+static int draw_points(struct pt_apply *a, int64_t some, int32_t **index,
+                       struct ptv3_error *err) {
+  struct pt_mem *mem = a->cloud->mem;
+  int64_t n = a->cloud->n;
+  int32_t *p = *index = pt_alloc(mem, n, sizeof *p, PT_MEM_CLOUD, err);
+  if (!p) return pt_status(err);
   int st = PTV3_OK;
-  for (int64_t i = 0; i < c->n; i++) index[i] = (int32_t)i;
-  for (int64_t i = 0; !st && i < keep; i++) {
+  for (int64_t i = 0; i < n; i++) p[i] = (int32_t)i;
+  for (int64_t i = 0; !st && i < some; i++) {
     double u = 0;
-    st = pt_draw_fill(a->draw, PT_DRAW_INTEGER, 0, (double)(c->n - i), 1, &u, err);
+    st = pt_draw_fill(a->draw, PT_DRAW_INTEGER, 0, (double)(n - i), 1, &u, err);
     int64_t j = i + (int64_t)u;
-    int32_t swap = index[i];
-    index[i] = index[j];
-    index[j] = swap;
+    int32_t swap = p[i];
+    p[i] = p[j];
+    p[j] = swap;
   }
-  if (!st) st = pt_cloud_select(c, index, keep, err);
-  pt_free(c->mem, index);
+  if (!st) return PTV3_OK;
+  pt_free(mem, p);
   return st;
 }
+
+static int shuffle_keep(struct pt_apply *a, int64_t keep, struct ptv3_error *err) {
+  int32_t *index;
+  int st = draw_points(a, keep, &index, err);
+  if (st) return st;
+  st = pt_cloud_select(a->cloud, index, keep, err);
+  pt_free(a->cloud->mem, index);
+  return st;
+}
+
+static int drop_parse(struct pt_transform *t, const struct pt_value *d,
+                      struct ptv3_error *err) {
+  int st = pt_get_double(d, "drop_ratio", 0.2, &t->u.chance.a, err);
+  if (!st) st = pt_get_double(d, "drop_application_ratio", 0.5, &t->u.chance.p, err);
+  if (!st && !(t->u.chance.a >= 0 && t->u.chance.a <= 1))
+    return pt_fail_value(err, pt_get(d, "drop_ratio"), "must be within 0 and 1");
+  return st;
+}
+
+/* Sets a channel to 0 at a share of the points, with the configured chance; without the channel
+ * nothing is drawn, as in Pointcept. */
+static int drop_channel(const struct pt_transform *t, struct pt_apply *a, const char *name,
+                        struct ptv3_error *err) {
+  bool yes;
+  struct pt_channel *ch;
+  int32_t *index;
+  if (!pt_cloud_find(a->cloud, name)) return PTV3_OK;
+  int st = pt_chance(a, t->u.chance.p, &yes, err);
+  if (st || !yes) return st;
+  int64_t some = (int64_t)((double)a->cloud->n * t->u.chance.a);
+  st = pt_float_channel(a->cloud, name, &ch, err);
+  if (!st) st = draw_points(a, some, &index, err);
+  if (st) return st;
+  for (int64_t i = 0; i < some; i++)
+    for (int k = 0; k < ch->width; k++) pt_channel_set(ch, index[i], k, 0);
+  pt_free(a->cloud->mem, index);
+  return PTV3_OK;
+}
+
+static int drop_color_apply(const struct pt_transform *t, struct pt_apply *a,
+                            struct ptv3_error *err) {
+  return drop_channel(t, a, "color", err);
+}
+
+static int drop_normal_apply(const struct pt_transform *t, struct pt_apply *a,
+                             struct ptv3_error *err) {
+  return drop_channel(t, a, "normal", err);
+}
+
+const struct pt_transform_type pt_transform_RandomDropColor = {
+    "RandomDropColor", drop_parse, drop_color_apply, "drop_ratio drop_application_ratio"};
+const struct pt_transform_type pt_transform_RandomDropNormal = {
+    "RandomDropNormal", drop_parse, drop_normal_apply, "drop_ratio drop_application_ratio"};
 
 static int dropout_parse(struct pt_transform *t, const struct pt_value *d,
                          struct ptv3_error *err) {

@@ -559,6 +559,61 @@ static void elastic(void **state) {
   done(&b);
 }
 
+/* ---- values dropped ---- */
+
+/* A share `ratio` of the points, each as often, loses the channel in a share p of all trials;
+ * nothing else changes. */
+static void check_drop(const char *step, const char *name, double ratio, double p) {
+  struct bench b;
+  set(&b, step, N);
+  int64_t hits = 0, *lost = calloc(N, sizeof *lost);
+  for (int t = 0; t < TRIALS; t++) {
+    struct pt_cloud c;
+    apply(&b, t, &c);
+    int64_t gone = 0;
+    for (int64_t i = 0; i < N; i++) {
+      bool zero = true;
+      for (int k = 0; k < 3; k++) zero = zero && at(&c, name, i, k) == 0;
+      for (int k = 0; !zero && k < 3; k++)
+        near(at(&c, name, i, k), at(&b.before, name, i, k), 0);
+      near(at(&c, "coord", i, 0), at(&b.before, "coord", i, 0), 0);
+      gone += zero;
+      lost[i] += zero;
+    }
+    assert_true(gone == 0 || gone == (int64_t)(N * ratio));
+    hits += gone > 0;
+    pt_cloud_free(&c);
+  }
+  check_share(hits, TRIALS, p);
+  for (int64_t i = 0; i < N; i++) check_share(lost[i], TRIALS, p * ratio);
+  free(lost);
+  done(&b);
+}
+
+static void drops(void **state) {
+  (void)state;
+  check_drop("dict(type='RandomDropColor')", "color", 0.2, 0.5);
+  check_drop("dict(type='RandomDropColor', drop_ratio=1.0, drop_application_ratio=0.3)",
+             "color", 1, 0.3);
+  check_drop("dict(type='RandomDropNormal')", "normal", 0.2, 0.5);
+  check_drop("dict(type='RandomDropNormal', drop_ratio=0.5, drop_application_ratio=1)",
+             "normal", 0.5, 1);
+  struct bench b; /* bytes as loaded; and without the channel it does nothing */
+  struct ptv3_error err;
+  struct pt_cloud c;
+  set(&b, "dict(type='RandomDropColor', drop_ratio=1, drop_application_ratio=1)", N);
+  assert_int_equal(pt_cloud_convert(&b.before, pt_cloud_find(&b.before, "color"), PT_U8, &err),
+                   0);
+  apply(&b, 0, &c);
+  near(at(&c, "color", 7, 1), 0, 0);
+  pt_cloud_free(&c);
+  pt_cloud_remove(&b.before, "color");
+  apply(&b, 0, &c);
+  assert_null(pt_cloud_find(&c, "color"));
+  pt_cloud_free(&c);
+  done(&b);
+}
+
 /* ---- height ---- */
 
 static void height_of(const char *step, const float *xyz, int64_t n, double *h) {
@@ -761,6 +816,7 @@ static void refused(const char *step, const char *says) {
 
 static void normals_refused(void **state) {
   (void)state;
+  refused("'RandomDropColor', drop_ratio=1.5", "within 0 and 1");
   refused("'EstimateNormals', side='out'", "'inside' or 'up'");
   refused("'EstimateNormals', neighbours=2", "neighbours");
   refused("'EstimateNormals', neighbours=65", "neighbours");
@@ -788,8 +844,9 @@ int main(void) {
       cmocka_unit_test(crops),          cmocka_unit_test(grid),
       cmocka_unit_test(contrast),       cmocka_unit_test(translation),
       cmocka_unit_test(color_noise),    cmocka_unit_test(elastic),
-      cmocka_unit_test(height),         cmocka_unit_test(heights),
-      cmocka_unit_test(height_refused), cmocka_unit_test(normals),
-      cmocka_unit_test(normals_needed), cmocka_unit_test(normals_refused)};
+      cmocka_unit_test(drops),          cmocka_unit_test(height),
+      cmocka_unit_test(heights),        cmocka_unit_test(height_refused),
+      cmocka_unit_test(normals),        cmocka_unit_test(normals_needed),
+      cmocka_unit_test(normals_refused)};
   return cmocka_run_group_tests_name("augment", tests, NULL, NULL);
 }
