@@ -10,6 +10,7 @@
 
 #define HEADER 65536 /* bytes that the first line may have */
 #define COLUMNS 4096
+#define VAL_COLUMNS 7 /* of val.csv before the classes */
 
 /* ---- writing ---- */
 
@@ -36,7 +37,7 @@ static void step_header(const struct pt_train_log *log, char *out, size_t size) 
 
 static void val_header(const struct pt_train_log *log, char *out, size_t size) {
   char buf[16];
-  snprintf(out, size, "epoch,iteration,loss,mIoU,mAcc,allAcc");
+  snprintf(out, size, "epoch,iteration,loss,mIoU,mAcc,allAcc,mIoU_present");
   for (int k = 0; k < log->setup.classes; k++) put_name(out, size, pt_log_class(log, k, buf));
 }
 
@@ -63,8 +64,8 @@ int pt_log_put_step(struct pt_train_log *log, const struct pt_train_step *s,
 int pt_log_put_val(struct pt_train_log *log, const struct pt_val_row *r, const double *iou,
                    struct ptv3_error *err) {
   FILE *f = log->vals;
-  fprintf(f, "%lld,%lld,%.9g,%.9g,%.9g,%.9g", (long long)r->epoch, (long long)r->iteration,
-          r->loss, r->miou, r->macc, r->allacc);
+  fprintf(f, "%lld,%lld,%.9g,%.9g,%.9g,%.9g,%.9g", (long long)r->epoch, (long long)r->iteration,
+          r->loss, r->miou, r->macc, r->allacc, r->miou_present);
   for (int k = 0; k < log->setup.classes; k++) fprintf(f, ",%.9g", iou[k]);
   fprintf(f, "\n");
   return check(log, f, "val.csv", err);
@@ -119,8 +120,8 @@ static int take_val_row(struct pt_train_log *log, const double *v, bool *keep,
                         struct ptv3_error *err) {
   *keep = whole(v, 2) && v[0] <= (double)log->setup.epoch;
   if (!*keep) return PTV3_OK;
-  const struct pt_val_row r = {(int64_t)v[0], (int64_t)v[1], v[2], v[3], v[4], v[5]};
-  return pt_log_take_val(log, &r, v + 6, err);
+  const struct pt_val_row r = {(int64_t)v[0], (int64_t)v[1], v[2], v[3], v[4], v[5], v[6]};
+  return pt_log_take_val(log, &r, v + VAL_COLUMNS, err);
 }
 
 typedef int take_fn(struct pt_train_log *log, const double *v, bool *keep,
@@ -192,7 +193,7 @@ static int open_table(struct pt_train_log *log, const char *name, const char *he
 
 int pt_log_tables_open(struct pt_train_log *log, struct ptv3_error *err) {
   struct ptv3_error e = {0};
-  if (log->setup.classes > COLUMNS - 6)
+  if (log->setup.classes > COLUMNS - VAL_COLUMNS)
     return pt_fail(err, PTV3_UNSUPPORTED, "%d classes in a log", log->setup.classes);
   char *header = pt_alloc(&log->env->mem, HEADER, 1, PT_MEM_OTHER, &e);
   if (header) {
@@ -201,7 +202,8 @@ int pt_log_tables_open(struct pt_train_log *log, struct ptv3_error *err) {
   }
   if (header && !e.status) {
     val_header(log, header, HEADER);
-    open_table(log, "val.csv", header, 6 + log->setup.classes, take_val_row, &log->vals, &e);
+    open_table(log, "val.csv", header, VAL_COLUMNS + log->setup.classes, take_val_row,
+               &log->vals, &e);
   }
   pt_free(&log->env->mem, header);
   if (err && e.status) *err = e;

@@ -272,6 +272,11 @@ static int val_lines(struct pt_train_log *log, const struct pt_val_row *r,
   char buf[16];
   int status = pt_train_log_say(log, err, "Val result: mIoU/mAcc/allAcc %.4f/%.4f/%.4f.",
                                 r->miou, r->macc, r->allacc);
+  const struct pt_scores s = pt_metrics_scores(m);
+  if (!status && s.labelled < m->classes)
+    status =
+        pt_train_log_say(log, err, "Val result: mIoU %.4f over the %d of %d classes present.",
+                         s.miou_labelled, s.labelled, m->classes);
   for (int k = 0; k < log->setup.classes && !status; k++)
     status = pt_train_log_say(log, err, "Class_%d-%s Result: iou/accuracy %.4f/%.4f", k,
                               pt_log_class(log, k, buf), pt_metrics_iou(m, k),
@@ -314,8 +319,10 @@ int pt_train_log_val_end(struct pt_train_log *log, int64_t epoch, const struct p
   struct ptv3_error e = {0};
   struct pt_scores s = pt_metrics_scores(m);
   const struct pt_val_row r = {
-      epoch + 1, log->now.epoch * log->setup.batches + log->now.batch + 1, loss, s.miou, s.macc,
-      s.allacc};
+      epoch + 1,      log->now.epoch * log->setup.batches + log->now.batch + 1,
+      loss,           s.miou,
+      s.macc,         s.allacc,
+      s.miou_labelled};
   if (m->classes != log->setup.classes)
     return pt_fail(err, PTV3_INVALID, "a log of %d classes, metrics of %d", log->setup.classes,
                    m->classes);

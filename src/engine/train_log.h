@@ -3,7 +3,8 @@
  *   train.log     lines in the words of Pointcept's hooks, appended
  *   train.csv     a row a step: iteration, epoch, batch, loss and its parts, lr, grad_norm,
  *                 seconds, memory
- *   val.csv       a row an evaluation: loss, mIoU, mAcc, allAcc, IoU of each class
+ *   val.csv       a row an evaluation: loss, mIoU, mAcc, allAcc, mIoU_present (over the
+ *                 classes that labels have), IoU of each class
  *   events.out.tfevents.ptv3   the same numbers for TensorBoard, under Pointcept's tags
  *   report.html   charts and a table of classes, written anew every few seconds; needs
  *                 nothing but a browser
@@ -64,6 +65,7 @@ struct pt_mean {
 struct pt_val_row {
   int64_t epoch, iteration; /* epochs and steps done */
   double loss, miou, macc, allacc;
+  double miou_present; /* mean over the classes that labels have */
 };
 
 struct pt_train_log {

@@ -91,6 +91,12 @@ static void put_tiles(struct page *p) {
     snprintf(text, sizeof text, "%.4f", last->miou);
     snprintf(name, sizeof name, "last mIoU, epoch %lld", (long long)last->epoch);
     put_tile(p, text, name);
+    if (best->miou_present > best->miou) {
+      snprintf(text, sizeof text, "%.4f", best->miou_present);
+      snprintf(name, sizeof name, "over the classes present, epoch %lld",
+               (long long)best->epoch);
+      put_tile(p, text, name);
+    }
   }
   snprintf(text, sizeof text, "%.4f", log->now.loss);
   put_tile(p, text, "loss");

@@ -161,8 +161,9 @@ static void words_of_pointcept(void **state) {
       "seconds,"
       "memory_bytes\n1,1,1,3,1,0.1,0.001,1000,0.003,0.5,1000000\n2,1,2,1.5,");
   has(contents("val.csv", NULL),
-      "epoch,iteration,loss,mIoU,mAcc,allAcc,floor,"
+      "epoch,iteration,loss,mIoU,mAcc,allAcc,mIoU_present,floor,"
       "\"a <b> & \"\"c\"\", d\"\n1,5,0.5,");
+  assert_null(strstr(lines, "classes present")); /* all are */
   empty_folder();
 }
 
@@ -186,6 +187,41 @@ static void the_report(void **state) {
   assert_int_equal(occurs(text, "<svg"), occurs(text, "</svg>"));
   assert_int_equal(occurs(text, "<script"), 0);
   assert_int_equal(occurs(text, "nan"), 0);
+  empty_folder();
+}
+
+/* Where labels have one class of two, the mean over it stands beside the mean over both, in
+ * every place, and is read back. */
+static void classes_present(void **state) {
+  (void)state;
+  struct pt_env env;
+  struct ptv3_error err;
+  struct pt_train_log log;
+  struct pt_train_log_setup u = setup();
+  struct pt_metrics m;
+  const int32_t target[] = {0, 0, 0, -1}, pred[] = {0, 0, 1, 1};
+  const struct pt_train_step s = {.batch = BATCHES - 1, .seconds = 1};
+  lines[0] = 0;
+  empty_folder();
+  pt_env_init(&env, 1, 0);
+  assert_int_equal(pt_train_log_open(&log, &env, &u, &err), 0);
+  assert_int_equal(pt_metrics_init(&m, &env.mem, 2, -1, &err), 0);
+  pt_metrics_add(&m, pred, target, 4);
+  assert_int_equal(pt_train_log_step(&log, &s, &err), 0);
+  assert_int_equal(pt_train_log_val_end(&log, 0, &m, 0.5, &err), 0);
+  pt_metrics_free(&m);
+  pt_train_log_close(&log, false);
+  has(lines,
+      "mIoU/mAcc/allAcc 0.3333/0.3333/0.6667.\n"
+      "Val result: mIoU 0.6667 over the 1 of 2 classes present.\n");
+  has(contents("val.csv", NULL), "\n1,5,0.5,0.333333333,0.333333333,0.666666667,0.666666667,");
+  has(contents("report.html", NULL), "<b>0.6667</b><span>over the classes present, epoch 1<");
+  u.resume = true;
+  u.epoch = 1;
+  assert_int_equal(pt_train_log_open(&log, &env, &u, &err), 0);
+  pt_train_log_close(&log, false);
+  has(contents("report.html", NULL), "<b>0.6667</b><span>over the classes present, epoch 1<");
+  assert_int_equal(env.mem.used, 0);
   empty_folder();
 }
 
@@ -240,7 +276,7 @@ static void other_files(void **state) {
   append("train.csv",
          "1e300,1,1,1,1,1,1,1,1,1,1\nnan,1,1,1,1,1,1,1,1,1,1\n\n,,,\nabc\n"
          "-9e15,1,1,1,1,1,1,1,1,1,1\n4,1,4,1,1,1,1,1,1,1,1e300\n");
-  append("val.csv", "1,1,1,1,1,1,nan,inf\n0,1e9,1,1,1,1,1,1\n");
+  append("val.csv", "1,1,1,1,1,1,1,nan,inf\n0,1e9,1,1,1,1,1,1,1\n");
   append("events.out.tfevents.ptv3", "damaged");
   lines[0] = 0;
   run(5, 7);
@@ -320,6 +356,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(words_of_pointcept),
       cmocka_unit_test(the_report),
+      cmocka_unit_test(classes_present),
       cmocka_unit_test(no_row_twice),
       cmocka_unit_test(other_files),
       cmocka_unit_test(mishaps),
