@@ -345,6 +345,7 @@ int pt_train_log_best(struct pt_train_log *log, const char *metric, double curre
 void pt_train_log_close(struct pt_train_log *log, bool finished) {
   if (!log->env || !log->text) return;
   log->finished = finished;
+  log->stopped = !finished;
   pt_train_log_report(log, NULL);
   close_all(log);
 }

@@ -79,7 +79,7 @@ struct pt_train_log {
   int64_t remaining;                       /* steps */
   double left;                             /* seconds, as last said; < 0: not known */
   double reported;                         /* pt_seconds() of the last report */
-  bool finished;
+  bool finished, stopped; /* the run has ended: with the training's end, or before it */
   struct pt_train_step now;
   /* For the report. */
   struct pt_series *series; /* see PT_LOG_SERIES */
@@ -137,8 +137,9 @@ int pt_train_log_best(struct pt_train_log *log, const char *metric, double curre
 /* Writes report.html now. */
 int pt_train_log_report(struct pt_train_log *log, struct ptv3_error *err);
 
-/* Writes the last report and closes. finished: the training has come to its end (the report
- * then does not reload itself). A failure to write the report is not told. */
+/* Writes the last report, which no longer reloads itself, and closes. finished: the training
+ * has come to its end; otherwise the report says that it was stopped. A failure to write the
+ * report is not told. */
 void pt_train_log_close(struct pt_train_log *log, bool finished);
 
 /* ---- between train_log.c, train_csv.c and train_report.c ---- */

@@ -60,7 +60,8 @@ static void put_head(struct page *p) {
   pt_writef(p->out,
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
             "<meta name=\"viewport\" content=\"width=device-width\">\n");
-  if (!log->finished) pt_writef(p->out, "<meta http-equiv=\"refresh\" content=\"30\">\n");
+  if (!log->finished && !log->stopped)
+    pt_writef(p->out, "<meta http-equiv=\"refresh\" content=\"30\">\n");
   pt_writef(p->out, "<title>");
   pt_html_text(p->out, log->setup.title);
   pt_writef(p->out, "</title>\n");
@@ -72,6 +73,8 @@ static void put_head(struct page *p) {
             (long long)(log->now.batch + 1), (long long)log->setup.batches);
   if (log->finished)
     pt_writef(p->out, " &middot; finished");
+  else if (log->stopped)
+    pt_writef(p->out, " &middot; <b>stopped</b>, not finished; ptv3 train --resume goes on");
   else if (log->left >= 0)
     pt_writef(p->out, " &middot; %s left", pt_log_clock(log->left, left));
   pt_writef(p->out, " &middot; written %s</p>\n", stamp);

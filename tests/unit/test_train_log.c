@@ -167,18 +167,42 @@ static void words_of_pointcept(void **state) {
   empty_folder();
 }
 
+/* It is read again and again, and neither stopped nor finished. */
+static void report_while_running(void) {
+  struct pt_env env;
+  struct ptv3_error err;
+  struct pt_train_log log;
+  struct pt_train_log_setup u = setup();
+  const struct pt_train_step s = {.seconds = 1};
+  pt_env_init(&env, 1, 0);
+  assert_int_equal(pt_train_log_open(&log, &env, &u, &err), 0);
+  assert_int_equal(pt_train_log_step(&log, &s, &err), 0);
+  assert_int_equal(pt_train_log_report(&log, &err), 0);
+  char *text = contents("report.html", NULL);
+  has(text, "http-equiv=\"refresh\"");
+  has(text, "00:00:19 left");
+  assert_null(strstr(text, "stopped"));
+  assert_null(strstr(text, "finished"));
+  pt_train_log_close(&log, false);
+  empty_folder();
+}
+
 static void the_report(void **state) {
   (void)state;
   lines[0] = 0;
   empty_folder();
+  report_while_running();
   run(0, BATCHES - 1);
   char *text = contents("report.html", NULL);
-  has(text, "http-equiv=\"refresh\"");
+  has(text, "Epoch 1 of 4, batch 4 of 5 &middot; <b>stopped</b>, not finished;");
+  assert_null(strstr(text, "refresh"));
+  assert_null(strstr(text, " left"));
   has(text, "<h1>rooms &lt;1&gt;</h1>");
   has(text, "nothing yet"); /* the chart of validations */
   run(BATCHES - 1, EPOCHS * BATCHES);
   text = contents("report.html", NULL);
   assert_null(strstr(text, "refresh"));
+  assert_null(strstr(text, "stopped"));
   has(text, "finished");
   has(text, "a &lt;b&gt; &amp; &quot;c&quot;, d");
   has(text, "budget 1.00 GiB");
