@@ -8,6 +8,7 @@
 struct request {
   struct common common;
   struct arg_list options;
+  const char *data_root;
   int64_t scenes;
   bool quick, json;
 };
@@ -180,7 +181,8 @@ static int run(struct session *s, void *request, const struct arg_list *words) {
   if (ptv3_config_load(s->ctx, words->item[0], q->options.item, q->options.count, &config,
                        &s->err))
     return session_fail(s);
-  const struct ptv3_check_options o = {.scenes = q->scenes, .quick = q->quick};
+  const struct ptv3_check_options o = {
+      .scenes = q->scenes, .quick = q->quick, .data_root = q->data_root};
   int code = EXIT_FINE;
   if (ptv3_check_create(s->ctx, config, &o, &check, &s->err)) {
     code = session_fail(s);
@@ -203,6 +205,8 @@ int cmd_check(int argc, char **argv) {
   const struct arg table[] = {
       {"options", 0, ARG_PAIRS, &q.options, "KEY=VALUE...",
        "changes to CONFIG, as Pointcept takes them", NULL, 0},
+      {"data-root", 0, ARG_TEXT, &q.data_root, "FOLDER",
+       "the data set, in place of the data_root of every\nsplit", NULL, 0},
       {"scenes", 0, ARG_INT, &q.scenes, "N", "read at most N scenes of each split (all)", NULL,
        1},
       {"quick", 0, ARG_FLAG, &q.quick, NULL,

@@ -19,8 +19,9 @@ struct ptv3_config;
 struct ptv3_check;
 
 struct ptv3_check_options {
-  int64_t scenes; /* at most so many of each split are read, evenly spread; 0: all */
-  bool quick;     /* files, channels and labels only; the transforms are not applied */
+  int64_t scenes;        /* at most so many of each split are read, evenly spread; 0: all */
+  bool quick;            /* files, channels and labels only; the transforms are not applied */
+  const char *data_root; /* of every split, in place of the configuration's; NULL: those */
 };
 
 /* Something found. What several scenes of a split have alike is one finding. */

@@ -87,6 +87,7 @@ static int check(struct ptv3_check *c, const struct ptv3_config *config,
   const struct pt_check_options how = {.classes = net.classes,
                                        .in_channels = net.in_channels,
                                        .scenes = o->scenes,
+                                       .data_root = o->data_root,
                                        .quick = o->quick};
   pt_warn_root_keys(c->ctx, config); /* first: what does not open may be misspelt */
   st = pt_check_data(&c->found, &c->ctx->env, root, &how, err);

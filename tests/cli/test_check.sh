@@ -15,6 +15,13 @@ check "labels" prints '^1 vegetation *16577 '
 check "the sum of findings" prints '^0 errors, 0 warnings'
 check "nothing is coloured in a pipe" no_escapes
 
+run check $aerial --data-root "$work/data" --options data.train.split=train data.val.split=val
+check "--data-root in place of that of each split" is 0
+check "reads what is there" prints '^1 vegetation *16577 '
+run check $aerial --data-root "$work/none" --options data.train.split=train data.val.split=val
+check "--data-root that is not there" is 4
+check "is named" prints "$work/none"
+
 run check $aerial $there --quick
 check "--quick" is 0
 check "makes no voxels" prints '^train .*-$'
