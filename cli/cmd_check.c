@@ -99,7 +99,8 @@ static void print_finding(const struct ptv3_finding *f) {
   if (f->path && !strstr(f->text, f->path)) printf("'%s': ", f->path);
   printf("%s", f->text);
   if (f->scenes > 1)
-    printf(" (and %lld scene%s more)", (long long)f->scenes - 1, f->scenes > 2 ? "s" : "");
+    printf(" (and %lld scene%s more: %s)", (long long)f->scenes - 1, f->scenes > 2 ? "s" : "",
+           f->also);
   printf("\n");
   if (*f->fix) printf("  %s\n", f->fix);
 }
@@ -165,6 +166,7 @@ static void print_json(const struct ptv3_check_info *c) {
     json_text("kind", f->kind, ", ");
     json_text("split", f->split, ", ");
     json_text("path", f->path, ", ");
+    json_text("also", f->also, ", ");
     json_text("text", f->text, ", ");
     json_text("fix", f->fix, "}");
   }

@@ -33,6 +33,7 @@ struct ptv3_finding {
   int64_t scenes;    /* that have it, 0 where path is NULL */
   const char *text;  /* what is wrong there */
   const char *fix;   /* what to do, "" where there is nothing to say */
+  const char *also;  /* names of the next scenes that have it, "'b', 'c', ..."; "" if none */
 };
 
 struct ptv3_check_range {

@@ -66,7 +66,7 @@ static int write_out(struct ptv3_check *c, struct ptv3_error *err) {
   for (int64_t i = 0; i < c->found.findings; i++) {
     const struct pt_finding *f = &c->found.finding[i];
     c->finding[i] = (struct ptv3_finding){
-        f->error, kind_name[f->kind], f->split, f->path, f->scenes, f->text, f->fix};
+        f->error, kind_name[f->kind], f->split, f->path, f->scenes, f->text, f->fix, f->also};
   }
   return PTV3_OK;
 }

@@ -23,13 +23,49 @@ bool pt_check_ends(int status) {
 
 /* ---- findings ---- */
 
+/* The next letter of a text that counts for `alike`: none in quotes or parentheses, of a
+ * number, or of a plural. */
+static char next_letter(const char **p) {
+  for (;; ++*p) {
+    while (**p == '\'' || **p == '(') {
+      const char *end = strchr(*p + 1, **p == '(' ? ')' : '\'');
+      *p = end ? end + 1 : *p + strlen(*p);
+    }
+    if (!**p) return 0;
+    if (strchr("0123456789.,+-", **p) || (**p == 's' && strchr(" :", (*p)[1]))) continue;
+    return *(*p)++;
+  }
+}
+
+/* Whether two texts say the same of different scenes. */
+static bool alike(const char *a, const char *b) {
+  char c;
+  do
+    if ((c = next_letter(&a)) != next_letter(&b)) return false;
+  while (c);
+  return true;
+}
+
+/* One scene more that has it. */
+static void count(struct pt_finding *f, const char *path) {
+  f->scenes++;
+  size_t used = strlen(f->also), end = path ? strlen(path) : 0, at = end;
+  if (!path) return;
+  while (at > 0 && path[at - 1] != '/') at--;
+  if (used + (end - at) + 10 < sizeof f->also)
+    snprintf(f->also + used, sizeof f->also - used, "%s'%s'", used ? ", " : "", path + at);
+  else if (used + 6 < sizeof f->also && strcmp(f->also + used - 3, "..."))
+    strcat(f->also, ", ...");
+}
+
 int pt_check_note(struct pt_look *k, enum pt_check_kind kind, const char *path,
                   const char *text, const char *fix, struct ptv3_error *err) {
   struct pt_check *c = k->check;
   for (int64_t i = 0; i < c->findings; i++) {
     struct pt_finding *f = &c->finding[i];
     if (f->kind != kind || f->split != k->to->name || strcmp(f->fix, fix)) continue;
-    f->scenes++;
+    if (!alike(f->text, text)) continue;
+    count(f, path);
     return PTV3_OK;
   }
   char *copy = path ? pt_strdup(c->mem, path, err) : NULL;
@@ -61,7 +97,8 @@ static int order_of(const struct pt_finding *f) {
 static int by_split(const void *a, const void *b) {
   const struct pt_finding *f = a, *g = b;
   int d = order_of(f) - order_of(g);
-  return d ? d : strcmp(f->fix, g->fix);
+  if (!d) d = strcmp(f->fix, g->fix);
+  return d ? d : strcmp(f->path ? f->path : "", g->path ? g->path : "");
 }
 
 /* ---- a split ---- */
@@ -254,9 +291,10 @@ void pt_check_free(struct pt_check *c) {
 /* ---- before training ---- */
 
 static void write_finding(const struct pt_finding *f, char *text, size_t size) {
-  char more[64] = "";
+  char more[300] = "";
   if (f->scenes > 1)
-    snprintf(more, sizeof more, " (and %lld more scenes)", (long long)f->scenes - 1);
+    snprintf(more, sizeof more, " (and %lld scene%s more: %s)", (long long)f->scenes - 1,
+             f->scenes > 2 ? "s" : "", f->also);
   bool named = f->path && !strstr(f->text, f->path);
   snprintf(text, size, "data.%s: %s%s%s%s%s%s%s", f->split, named ? "'" : "",
            named ? f->path : "", named ? "': " : "", f->text, more, *f->fix ? ": " : "",

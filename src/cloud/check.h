@@ -3,7 +3,7 @@
  *
  * A finding is an error where training or validation would stop or learn nonsense, a warning
  * where it may be meant. What many scenes of a split have alike is one finding that counts
- * them. */
+ * them and names some. */
 #ifndef PT_CHECK_H
 #define PT_CHECK_H
 
@@ -45,6 +45,7 @@ struct pt_finding {
   const char *split; /* "train", "val", "test" */
   int64_t scenes;    /* that have it; 0: it is not a scene's */
   char *path;        /* the first of them, or NULL; owned */
+  char also[200];    /* names of the next of them, "'b', 'c', ..." */
   char text[600];    /* what is wrong there */
   char fix[300];     /* what to do */
 };

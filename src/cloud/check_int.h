@@ -22,8 +22,9 @@ struct pt_look {
   int tolds;
 };
 
-/* Notes something; one that is known for this split, by kind and fix, counts once more. path:
- * the scene's, or NULL. */
+/* Notes something; one that is known for this split, by kind, fix and the words of the text
+ * apart from what it quotes and counts, is noted as another scene's. path: the scene's, or
+ * NULL. */
 int pt_check_note(struct pt_look *k, enum pt_check_kind kind, const char *path,
                   const char *text, const char *fix, struct ptv3_error *err);
 

@@ -127,8 +127,9 @@ static int look_at_labels(struct pt_look *k, const struct pt_cloud *c, const cha
   if (l.wrong) {
     int64_t row = c->source ? c->source[l.first] : l.first;
     snprintf(text, sizeof text,
-             "%lld labels are no class 0 .. %d; the first is %d at point %lld",
-             (long long)l.wrong, k->opt->classes - 1, l.value, (long long)row);
+             "%lld label%s outside the classes 0 .. %d; the first is %d at point %lld",
+             (long long)l.wrong, l.wrong == 1 ? "" : "s", k->opt->classes - 1, l.value,
+             (long long)row);
     snprintf(
         fix, sizeof fix,
         "renumber them with learning_map = {label: class} in data.%s, or set num_classes and "

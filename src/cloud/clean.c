@@ -236,15 +236,16 @@ static void report(struct pt_env *env, const char *name, const struct pt_clean *
   if (c->not_finite)
     pt_warn(
         env,
-        "'%s': %lld points set aside: NaN or infinite numbers (the first: '%s' of row %lld)",
-        name, (long long)c->not_finite, c->not_finite_channel, (long long)c->first_not_finite);
+        "'%s': %lld point%s set aside: NaN or infinite numbers (the first: '%s' of row %lld)",
+        name, (long long)c->not_finite, c->not_finite == 1 ? "" : "s", c->not_finite_channel,
+        (long long)c->first_not_finite);
   if (!c->far) return;
   const double *at = c->first_far_at;
   pt_warn(env,
-          "'%s': %lld points set aside: far outliers (the first: row %lld at %g %g %g; the "
+          "'%s': %lld point%s set aside: far outliers (the first: row %lld at %g %g %g; the "
           "others lie within %g %g %g and %g %g %g)",
-          name, (long long)c->far, (long long)c->first_far, at[0], at[1], at[2], c->min[0],
-          c->min[1], c->min[2], c->max[0], c->max[1], c->max[2]);
+          name, (long long)c->far, c->far == 1 ? "" : "s", (long long)c->first_far, at[0],
+          at[1], at[2], c->min[0], c->min[1], c->min[2], c->max[0], c->max[1], c->max[2]);
 }
 
 int pt_clean_end(const struct pt_clean *c, struct pt_env *env, const char *name,

@@ -218,9 +218,10 @@ static int load_labels(struct loader *l, struct ptv3_error *err) {
     int32_t label = v >= INT32_MIN && v <= INT32_MAX ? (int32_t)v : PT_LABEL_UNKNOWN;
     if (map) label = label >= 0 && label < map->n ? map->to[label] : map->other;
     if (label == PT_LABEL_UNKNOWN)
-      return pt_fail(err, PTV3_DATA, "'%s': the label %g of point %lld is not one of %s's",
-                     l->name, v, (long long)(l->first + row),
-                     map ? map->name : "this data set");
+      return pt_fail(
+          err, PTV3_DATA, "'%s': the label %g of point %lld is not one of %s's%s", l->name, v,
+          (long long)(l->first + row), map ? map->name : "this data set",
+          map ? "; where it is meant, list it in learning_map = {label: class}" : "");
     ((int32_t *)ch->data)[i] = label;
   }
   return PTV3_OK;

@@ -106,11 +106,11 @@ check "is named" prints "^error: data.train: .*data/none'"
 printf '_base_ = "%s/%s"\ndata = dict(train=dict(learning_map=None))\n' "$PWD" $aerial >"$work/raw.py"
 run check "$work/raw.py" $there data.val.split=train
 check "labels that are no classes" is 4
-check "are counted" prints 'labels are no class 0 .. 2; the first is '
+check "are counted" prints 'labels outside the classes 0 .. 2; the first is '
 check "with the key to set" prints 'learning_map = {label: class} in data.train'
 run train "$work/raw.py" $there data.val.split=train --save-path "$work/exp"
 check "training on them does not begin" is 4
-check "and says why" says "data.train: .*labels are no class"
+check "and says why" says "data.train: .*labels outside the classes"
 run check tests/small.py
 check "a configuration without data.train" is 0
 run check configs/scannet/semseg-pt-v3-tiny.py $there data.train.type=DefaultDataset

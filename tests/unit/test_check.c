@@ -146,6 +146,17 @@ static void done(struct checked *k) {
 
 static const struct pt_check_options usual = {.classes = 3, .in_channels = 6};
 
+/* Finding number i of this kind. */
+static const struct pt_finding *find(const struct pt_check *c, enum pt_check_kind kind,
+                                     const char *split, int i) {
+  for (int64_t k = 0; k < c->findings; k++) {
+    const struct pt_finding *f = &c->finding[k];
+    if (f->kind == kind && !strcmp(f->split, split) && !i--) return f;
+  }
+  fail_msg("no such finding %d of %s", (int)kind, split);
+  return NULL;
+}
+
 /* The finding of this kind: how many scenes have it, the first of them, words of its text. */
 static void has(const struct pt_check *c, enum pt_check_kind kind, const char *split,
                 int64_t scenes, const char *path, const char *words) {
@@ -189,11 +200,14 @@ static void everything_wrong(void **state) {
   has(c, PT_CHECK_NO_CHANNEL, "train", 2, "b_no_color", "'color'");
   has(c, PT_CHECK_CONSTANT, "train", 1, "d_one_color", "'color' is 9");
   has(c, PT_CHECK_NO_LABELS, "train", 1, "e_no_label", "no labels");
-  has(c, PT_CHECK_BAD_LABELS, "train", 1, "f_bad_label", "58 labels are no class 0 .. 2");
+  has(c, PT_CHECK_BAD_LABELS, "train", 1, "f_bad_label",
+      "58 labels outside the classes 0 .. 2");
   has(c, PT_CHECK_BAD_LABELS, "train", 1, "f_bad_label", "7 at point 42");
   has(c, PT_CHECK_ONLY_IGNORED, "train", 1, "g_ignored", "ignored");
   has(c, PT_CHECK_SET_ASIDE, "train", 1, "h_nan", "NaN");
-  has(c, PT_CHECK_UNREADABLE, "train", 2, "i_short", "color");
+  has(c, PT_CHECK_UNREADABLE, "train", 1, "i_short", "color");
+  assert_non_null(strstr(find(c, PT_CHECK_UNREADABLE, "train", 1)->path, "j_truncated"));
+  assert_string_equal(find(c, PT_CHECK_NO_CHANNEL, "train", 0)->also, "'c_no_color'");
   has(c, PT_CHECK_SMALL, "train", 1, "k_tiny", "1 voxels of 100 points");
   has(c, PT_CHECK_SHARED, "val", 11, "a_fine", "data.train");
   has(c, PT_CHECK_BAD_LABELS, "val", 1, "f_bad_label", "58");
@@ -354,7 +368,7 @@ static void before_training(void **state) {
   assert_string_equal(warned, "");
   assert_int_equal(before(&env, "good", "good", warned, &err), 0);
   assert_non_null(strstr(warned, "data.val: "));
-  assert_non_null(strstr(warned, "good/a': data.train has it too (and 1 more"));
+  assert_non_null(strstr(warned, "good/a': data.train has it too (and 1 scene more: 'b')"));
   assert_int_equal(before(&env, "bad", "fine", warned, &err), PTV3_DATA);
   assert_non_null(strstr(err.message, "data.train: "));
   assert_int_equal(before(&env, "good", NULL, warned, &err), PTV3_DATA);

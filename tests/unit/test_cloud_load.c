@@ -122,7 +122,7 @@ static void set_aside(void **state) {
   assert_non_null(strstr(warned,
                          "3 points set aside: NaN or infinite numbers (the first: "
                          "'coord' of row 4)"));
-  assert_non_null(strstr(warned, "1 points set aside: far outliers (the first: row 60"));
+  assert_non_null(strstr(warned, "1 point set aside: far outliers (the first: row 60"));
   pt_cloud_free(&c);
 
   /* with a grid of 1 mm the point 70 m away would need 70000 cells */
