@@ -20,8 +20,9 @@ struct ptv3_train_options {
   const char *data_root; /* of both data.train and data.val; NULL: as configured */
   const char *save_path; /* folder for checkpoints and logs; NULL: as configured */
   const char *weight;    /* weights to start from; NULL: as configured, or untrained */
-  bool resume; /* go on from <save_path>/model/model_last.pth (or from weight) as if the
-                  training had never been stopped */
+  bool resume; /* go on from <save_path>/model/model_last.pth as if the training had never been
+                  stopped; weight is not read again. Where the folder has no such checkpoint
+                  yet, weight is one to go on from */
   const char *const *allow_missing; /* [count] as in ptv3_model_options: a head to be learnt
                                        anew, for other classes */
   int allow_missing_count;

@@ -17,7 +17,8 @@ struct pt_train_options {
   const char *data_root; /* in place of the configuration's; NULL: as it says */
   const char *save_path; /* folder for checkpoints and logs; NULL: save_path of the config */
   const char *weight;    /* to start from; NULL: `weight` of the config */
-  bool resume;           /* go on from the last checkpoint in save_path (or from weight) */
+  bool resume; /* go on from the last checkpoint in save_path; where there is none, from weight
+                */
   const char *const *allow_missing; /* [count] patterns of weights that may be absent */
   int allow_missing_count;
   bool compat_151;    /* the network of Pointcept 1.5.1 is trained (model/compat.h) ... */

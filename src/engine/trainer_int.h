@@ -39,7 +39,7 @@ struct trainer {
   int64_t bad;                   /* batches left out one after the other, up to the last */
   struct pt_train_summary sum;
   struct pt_train_log log;
-  int lock;          /* the locked file of the folder; -1: none yet */
+  int lock; /* the locked file of the folder; -1: none yet */
   bool resumed;
   bool compat_noted; /* the checkpoint said which network it is */
   bool sound;        /* what fails now leaves the state after the last step as it was */

@@ -163,6 +163,11 @@ int pt_trainer_save(struct trainer *t, enum save what, struct ptv3_error *err) {
   return save(t, what, err);
 }
 
+static bool same_file(const char *a, const char *b) {
+  struct stat x, y;
+  return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 /* What would make the rest of the training another one than that which was stopped. */
 static void compare_notes(struct trainer *t, const struct pt_notes *n) {
   char buf[100];
@@ -180,20 +185,28 @@ static void compare_notes(struct trainer *t, const struct pt_notes *n) {
     pt_warn(t->env, "the checkpoint was made in %s, this run computes in %s", was, type);
 }
 
-/* The training that this run goes on with; or that it will write over, which is told. */
+/* The training that this run goes on with; or that it will write over, which is told. What is
+ * in the folder comes before `weight`, which is what a training there began with; where the
+ * folder has none, weight is a checkpoint to go on from, as with Pointcept's resume. */
 static int find_last(struct trainer *t, const char **path, char last[static 4200],
                      struct ptv3_error *err) {
   char folder[4150];
+  const char *weight = t->o->weight ? t->o->weight : t->c.weight;
   int status = path_of(t, PT_SAVE_LAST, folder, last, err);
   *path = last;
   if (status) return status;
-  if (t->o->resume || t->c.resume)
-    return pt_is_file(last) ? PTV3_OK
-                            : pt_fail(err, PTV3_IO,
-                                      "there is no checkpoint '%s' to go on from; begin "
-                                      "without --resume",
-                                      last);
-  if (pt_is_file(last))
+  const bool there = pt_is_file(last);
+  if (t->o->resume || t->c.resume) {
+    if (there && weight && !same_file(weight, last))
+      pt_info(t->env, "goes on from '%s'; the weights '%s' are not read again", last, weight);
+    if (!there && weight) *path = weight;
+    return there || weight ? PTV3_OK
+                           : pt_fail(err, PTV3_IO,
+                                     "there is no checkpoint '%s' to go on from; begin without "
+                                     "--resume",
+                                     last);
+  }
+  if (there)
     pt_warn(t->env,
             "'%s' holds a training, which this one writes over; --resume would go on with it",
             t->path);
@@ -216,9 +229,8 @@ static void tell_resumed(const struct trainer *t, const char *path) {
 int pt_trainer_resume(struct trainer *t, struct ptv3_error *err) {
   char last[4200], buf[100];
   const bool resume = t->o->resume || t->c.resume;
-  const char *path = t->o->weight ? t->o->weight : t->c.weight;
-  int status = PTV3_OK;
-  if (!path || !resume) status = find_last(t, &path, last, err);
+  const char *path;
+  int status = find_last(t, &path, last, err);
   if (status || !resume) return status;
   struct image m;
   struct pt_notes notes = {0};

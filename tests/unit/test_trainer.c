@@ -122,12 +122,17 @@ static const struct network usual = {"usual", CURRENT, {NULL}},
                             encoder = {"encoder",
                                        CURRENT,
                                        {"model.backbone.enc_mode=True",
-                                        "model.backbone_out_channels=24"}};
+                                        "model.backbone_out_channels=24"}},
+                            other_classes = {"other_classes",
+                                             CURRENT,
+                                             {"model.num_classes=3", "data.num_classes=3",
+                                              "data.names=['a','b','c']"}};
 
 struct run {
   const char *name;          /* of its folder below `folder` */
   const struct network *net; /* NULL: the usual one */
   const char *weight;        /* the last checkpoint of this run; NULL: untrained */
+  const char *allow;         /* weights that may be absent there */
   bool as_begun;             /* compat is not given */
   int threads, readers, type;
   int64_t stop_after, memory;
@@ -149,7 +154,7 @@ static bool progress(void *user, const char *what, int64_t done, int64_t total) 
 
 static void listen(void *user, const char *line) {
   (void)user;
-  if (strstr(line, "1.5.1") || strstr(line, "are taken as"))
+  if (strstr(line, "1.5.1") || strstr(line, "are taken as") || strstr(line, "read again"))
     snprintf(told, sizeof told, "%s", line);
 }
 
@@ -183,6 +188,8 @@ static int train(const struct run *r, struct pt_train_summary *sum, struct ptv3_
   const struct pt_train_options o = {.save_path = path,
                                      .weight = r->weight ? weight : NULL,
                                      .resume = r->resume,
+                                     .allow_missing = &r->allow,
+                                     .allow_missing_count = r->allow != NULL,
                                      .compat_151 = compat == OLD,
                                      .compat_choose = compat == CHOOSE,
                                      .precision = r->type ? r->type : PT_F32,
@@ -290,6 +297,31 @@ static void compat_is_told(void **state) {
   r.weight = NULL, r.resume = true;
   must(&r, &s);
   assert_non_null(strstr(told, "goes on as Pointcept 1.5.1's network"));
+}
+
+/* Weights of other classes, a new head: what it began from does not come in again. */
+static void fine_tuning_goes_on(void **state) {
+  (void)state;
+  struct pt_train_summary s;
+  struct ptv3_error e;
+  struct run r = {.name = "tuned", .net = &other_classes, .weight = "whole"};
+  assert_int_equal(train(&r, &s, &e), PTV3_MISMATCH);
+  r.allow = "seg_head.*";
+  must(&r, &s);
+  assert_true(s.finished);
+  for (int64_t k = 1; k < 8; k += 2) {
+    char name[32];
+    snprintf(name, sizeof name, "tuned%d", (int)k);
+    r.name = name, r.stop_after = k, r.weight = "whole", r.resume = false;
+    must(&r, &s);
+    /* as it was begun, with the weights gone since, and without naming any */
+    r.resume = true, r.stop_after = 0;
+    r.weight = k == 1 ? "whole" : k == 3 ? "gone" : NULL;
+    must(&r, &s);
+    assert_true(k > 3 || strstr(told, "are not read again"));
+    assert_true(s.finished);
+    assert_same("tuned", name);
+  }
 }
 
 static void learns(void **state) {
@@ -491,6 +523,7 @@ int main(void) {
       cmocka_unit_test(learns),
       cmocka_unit_test(counts_steps),
       cmocka_unit_test(threads_do_not_show),
+      cmocka_unit_test(fine_tuning_goes_on),
       cmocka_unit_test(stopping_does_not_show),
       cmocka_unit_test(cancelling_does_not_show),
       cmocka_unit_test(validation_is_not_lost),
