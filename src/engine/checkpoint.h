@@ -5,7 +5,9 @@
  *   state_dict          every parameter and buffer
  *   optimizer           torch's: {state: {i: {step, exp_avg, exp_avg_sq}}, param_groups}
  *   scheduler           what the scheduler's state_dict() is
- *   scaler              None: no loss is scaled here
+ *   scaler              with enable_amp the state of torch's GradScaler, which Pointcept's
+ *                       trainer wants there to go on; None without. No loss is scaled here:
+ *                       what a file has is handed on, and a new training gets torch's defaults
  *   best_metric_value
  *   ptv3                notes of our own: numbers and texts (batches done in the epoch, seeds)
  *
@@ -35,6 +37,18 @@ struct pt_checkpoint_note {
   int64_t number;
 };
 
+/* The state of torch.amp.GradScaler, by the names of its state_dict(). */
+struct pt_scaler {
+  bool on; /* enable_amp: it is written, and taken from a file that has one */
+  double scale, growth_factor, backoff_factor;
+  int64_t growth_interval, growth_tracker;
+};
+
+/* What GradScaler() begins with, not on. */
+static inline struct pt_scaler pt_scaler_new(void) {
+  return (struct pt_scaler){false, 65536, 2, 0.5, 2000, 0};
+}
+
 /* A training: what is written, and what reading fills. */
 struct pt_checkpoint {
   const struct pt_checkpoint_tensor *tensor; /* [tensors], in the order of the state_dict */
@@ -44,6 +58,7 @@ struct pt_checkpoint {
   int64_t epoch; /* epochs done */
   int64_t step;  /* steps taken: the schedule's last_epoch */
   double best;   /* best_metric_value; -INFINITY: none yet */
+  struct pt_scaler scaler;
 };
 
 /* Writes the file whole or not at all. The groups of c->optim are first given the numbers of
@@ -57,11 +72,12 @@ struct pt_notes {
   struct pt_tensors part; /* private */
 };
 
-/* Reads a checkpoint into what c points to, and c's epoch, step and best. As in torch the
- * numbers of the groups and of the schedule are then the file's; where they differ from the
- * configuration's a warning says so. Tensors that c does not have are warned about; those that
- * the file lacks, other shapes, another optimiser or schedule are PTV3_MISMATCH, a file without
- * optimiser PTV3_DATA. On failure nothing that c points to is changed. notes may be NULL. */
+/* Reads a checkpoint into what c points to, and c's epoch, step, best and (if on) scaler. As in
+ * torch the numbers of the groups and of the schedule are then the file's; where they differ
+ * from the configuration's a warning says so. Tensors that c does not have are warned about;
+ * those that the file lacks, other shapes, another optimiser or schedule are PTV3_MISMATCH, a
+ * file without optimiser PTV3_DATA. On failure nothing that c points to is changed. notes may
+ * be NULL. */
 int pt_checkpoint_read(struct pt_checkpoint *c, struct pt_notes *notes, struct pt_env *env,
                        const char *path, struct ptv3_error *err);
 

@@ -21,12 +21,13 @@ struct reading {
   struct pt_checkpoint *c;
   struct pt_env *env;
   const char *path;
-  struct part weights, optimizer, scheduler;
+  struct part weights, optimizer, scheduler, scaler;
   struct pt_optim_group *group;  /* [groups], as the file has them */
   const struct pt_tensor **slot; /* [params, 4]: step, exp_avg, exp_avg_sq, max_exp_avg_sq */
   int64_t *step;                 /* [params] */
   struct pt_schedule schedule;
   int64_t last_epoch;
+  struct pt_scaler scale;
   int warnings;
   struct ptv3_error *err;
 };
@@ -371,6 +372,41 @@ static int read_schedule(struct reading *r) {
   return PTV3_OK;
 }
 
+/* ---- scaler ---- */
+
+static int bad_scaler(struct reading *r, const char *key) {
+  return pt_fail(r->err, PTV3_FORMAT, "'%s': its scaler has no usable '%s'", r->path, key);
+}
+
+/* Where this training has one and the file too. */
+static int read_scaler(struct reading *r) {
+  struct pt_scaler *s = &r->scale;
+  const struct {
+    const char *key;
+    double *to;
+  } factor[] = {{"scale", &s->scale},
+                {"growth_factor", &s->growth_factor},
+                {"backoff_factor", &s->backoff_factor}};
+  *s = r->c->scaler;
+  if (!s->on) return PTV3_OK;
+  const int status = open_part(r, &r->scaler, "scaler");
+  if (status == PTV3_DATA) { /* a file without one */
+    if (r->err) *r->err = (struct ptv3_error){0};
+    return PTV3_OK;
+  }
+  if (status || (!text_of(&r->scaler, "scale") && !pt_tensors_find(&r->scaler.t, "scale")))
+    return status; /* None, or the empty one of a GradScaler that is not enabled */
+  for (size_t k = 0; k < sizeof factor / sizeof *factor; k++)
+    if (!number_of(&r->scaler, factor[k].key, factor[k].to) ||
+        !(*factor[k].to > 0 && isfinite(*factor[k].to)))
+      return bad_scaler(r, factor[k].key);
+  if (!count_of(&r->scaler, "growth_interval", &s->growth_interval))
+    return bad_scaler(r, "growth_interval");
+  if (!count_of(&r->scaler, "_growth_tracker", &s->growth_tracker))
+    return bad_scaler(r, "_growth_tracker");
+  return PTV3_OK;
+}
+
 /* ---- taking it over ---- */
 
 static void take_state(struct reading *r) {
@@ -397,6 +433,7 @@ static void take_over(struct reading *r) {
   take_state(r);
   for (int32_t g = 0; g < c->optim->groups; g++) c->optim->group[g] = r->group[g];
   *c->schedule = r->schedule;
+  c->scaler = r->scale;
   c->epoch = r->weights.t.epoch;
   c->step = r->last_epoch;
   c->best = r->weights.t.has_best ? r->weights.t.best : -INFINITY;
@@ -423,6 +460,7 @@ static int read_all(struct reading *r) {
   }
   status = check_weights(r);
   if (!status) status = read_schedule(r);
+  if (!status) status = read_scaler(r);
   if (!status) status = read_groups(r);
   for (int32_t g = 0; g < o->groups && !status; g++) status = read_group_state(r, g);
   return status;
@@ -446,6 +484,7 @@ int pt_checkpoint_read(struct pt_checkpoint *c, struct pt_notes *notes, struct p
   close_part(&r, &r.weights);
   close_part(&r, &r.optimizer);
   close_part(&r, &r.scheduler);
+  close_part(&r, &r.scaler);
   return status;
 }
 

@@ -270,6 +270,23 @@ static void put_scheduler(struct pt_pickler *pk, const struct pt_checkpoint *c) 
   pt_pk_setitems(pk);
 }
 
+/* ---- scaler ---- */
+
+static void put_scaler(struct pt_pickler *pk, const struct pt_scaler *s) {
+  if (!s->on) {
+    put_none(pk, "scaler");
+    return;
+  }
+  pt_pk_str(pk, "scaler");
+  open_dict(pk);
+  put_float(pk, "scale", s->scale);
+  put_float(pk, "growth_factor", s->growth_factor);
+  put_float(pk, "backoff_factor", s->backoff_factor);
+  put_int(pk, "growth_interval", s->growth_interval);
+  put_int(pk, "_growth_tracker", s->growth_tracker);
+  pt_pk_setitems(pk);
+}
+
 /* ---- the file ---- */
 
 static void put_notes(struct pt_pickler *pk, const struct pt_checkpoint_note *note,
@@ -304,7 +321,7 @@ int pt_checkpoint_write(const struct pt_checkpoint *c, const struct pt_checkpoin
   put_optimizer(&o, c, steps);
   pt_pk_str(&o.pk, "scheduler");
   put_scheduler(&o.pk, c);
-  put_none(&o.pk, "scaler");
+  put_scaler(&o.pk, &c->scaler);
   put_float(&o.pk, "best_metric_value", c->best);
   pt_pk_str(&o.pk, "ptv3");
   put_notes(&o.pk, note, notes);

@@ -153,6 +153,8 @@ static int build(struct trainer *t, struct ptv3_error *err) {
   t->seed = (uint64_t)pt_max(0, t->o->seed >= 0 ? t->o->seed : t->c.seed);
   t->path = t->o->save_path ? t->o->save_path : t->c.save_path;
   choose_precision(t);
+  t->scaler = pt_scaler_new();
+  t->scaler.on = t->c.amp;
   t->writing = true;
   if ((status = pt_trainer_lock(t, err))) return status;
   t->writing = false;

@@ -2,6 +2,7 @@
 #ifndef PT_TRAINER_INT_H
 #define PT_TRAINER_INT_H
 
+#include "checkpoint.h"
 #include "evaluate.h"
 #include "loader.h"
 #include "schedule.h"
@@ -29,6 +30,7 @@ struct trainer {
   struct pt_loader *loader;
   struct pt_train_weights w;
   struct pt_schedule schedule;
+  struct pt_scaler scaler; /* what checkpoints say of it; nothing here reads it */
   struct pt_room room;
   struct pt_train_result result; /* of the last batch */
   double norm;                   /* of the gradients of the last step */

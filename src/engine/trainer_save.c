@@ -68,6 +68,7 @@ static struct pt_checkpoint checkpoint_of(struct trainer *t, const struct image 
                                 .schedule = &t->schedule,
                                 .epoch = t->whole.epoch,
                                 .step = t->whole.step,
+                                .scaler = t->scaler,
                                 .best = isnan(t->sum.best) ? -INFINITY : t->sum.best};
 }
 
@@ -247,6 +248,7 @@ int pt_trainer_resume(struct trainer *t, struct ptv3_error *err) {
     compare_notes(t, &notes);
     t->at = (struct position){c.epoch, pt_notes_number(&notes, "batch", 0), c.step};
     t->resumed = true;
+    t->scaler = c.scaler;
     t->sum.steps = c.step;
     t->sum.epochs = c.epoch;
     t->sum.best = isfinite(c.best) ? c.best : (double)NAN;

@@ -349,6 +349,58 @@ static void hostile_numbers(void **state) {
   unlink(path);
 }
 
+/* ---- the state of a GradScaler ---- */
+
+static void write_scaled(struct trial *t, struct pt_scaler s) {
+  t->c.scaler = s;
+  save(t);
+}
+
+/* With enable_amp it is written and handed on; files with None, or none, are taken as well. */
+static void scaler(void **state) {
+  (void)state;
+  struct trial t;
+  struct ptv3_error err = {0};
+  struct pt_tensors part;
+  struct pt_scaler s = pt_scaler_new();
+  begin(&t, ADAMW COSINE);
+  write_scaled(&t, s); /* not on: None */
+  assert_int_equal(pt_tensors_open_part(&part, &t.env.mem, path, "scaler", &err), 0);
+  assert_null(pt_tensors_extra(&part, "scale"));
+  pt_tensors_free(&part);
+  s.on = true;
+  t.c.scaler = s;
+  assert_int_equal(pt_checkpoint_read(&t.c, NULL, &t.env, path, &err), 0);
+  assert_true(t.c.scaler.scale == 65536);
+  write_scaled(&t, s);
+  assert_int_equal(pt_tensors_open_part(&part, &t.env.mem, path, "scaler", &err), 0);
+  assert_string_equal(pt_tensors_extra(&part, "scale"), "65536");
+  assert_string_equal(pt_tensors_extra(&part, "growth_factor"), "2");
+  assert_string_equal(pt_tensors_extra(&part, "backoff_factor"), "0.5");
+  assert_string_equal(pt_tensors_extra(&part, "growth_interval"), "2000");
+  assert_string_equal(pt_tensors_extra(&part, "_growth_tracker"), "0");
+  pt_tensors_free(&part);
+  s.scale = 1024, s.growth_tracker = 77;
+  write_scaled(&t, s);
+  t.c.scaler = pt_scaler_new();
+  t.c.scaler.on = true;
+  assert_int_equal(pt_checkpoint_read(&t.c, NULL, &t.env, path, &err), 0);
+  assert_true(t.c.scaler.scale == 1024 && t.c.scaler.growth_tracker == 77);
+  t.c.scaler = pt_scaler_new(); /* without enable_amp it is not looked at */
+  assert_int_equal(pt_checkpoint_read(&t.c, NULL, &t.env, path, &err), 0);
+  assert_true(t.c.scaler.scale == 65536 && !t.c.scaler.on);
+  write_changed(&t, "", ""); /* no `scaler` in the file */
+  t.c.scaler.on = true;
+  assert_int_equal(pt_checkpoint_read(&t.c, NULL, &t.env, path, &err), 0);
+  assert_true(t.c.scaler.scale == 65536);
+  s.scale = -1;
+  write_scaled(&t, s);
+  assert_int_equal(pt_checkpoint_read(&t.c, NULL, &t.env, path, &err), PTV3_FORMAT);
+  assert_non_null(strstr(err.message, "'scale'"));
+  end(&t);
+  unlink(path);
+}
+
 /* ---- damage and memory ---- */
 
 static void write_bytes(const uint8_t *data, size_t n) {
@@ -446,6 +498,7 @@ int main(void) {
       cmocka_unit_test(what_does_not_fit),
       cmocka_unit_test(weights_alone),
       cmocka_unit_test(hostile_numbers),
+      cmocka_unit_test(scaler),
       cmocka_unit_test(every_damage),
       cmocka_unit_test(every_allocation_fails),
       cmocka_unit_test(copies),
