@@ -178,6 +178,8 @@ static int look_at_split(struct pt_look *k, const struct pt_value *root,
   if (st || !open) return st;
   k->to->scenes = k->s.set.count;
   k->to->loop = k->s.loop;
+  k->print = pt_zalloc(k->check->mem, k->s.set.count, sizeof *k->print, PT_MEM_OTHER, err);
+  if (!k->print) return pt_status(err);
   find_needs(k);
   st = look_for_scenes(k, err);
   return st ? st : look_at_scenes(k, err);
@@ -201,6 +203,52 @@ static int look_for_shared(struct pt_look *k, const struct pt_look *train,
     j += d >= 0;
   }
   return PTV3_OK;
+}
+
+struct print {
+  uint64_t print;
+  int64_t scene;
+};
+
+static int by_print(const void *a, const void *b) {
+  const struct print *p = a, *q = b;
+  if (p->print != q->print) return p->print < q->print ? -1 : 1;
+  return (p->scene > q->scene) - (p->scene < q->scene);
+}
+
+/* The scene with this print, among count sorted ones; NULL: none. */
+static const struct print *find_print(const struct print *p, int64_t count, uint64_t print) {
+  int64_t lo = 0, hi = count;
+  while (lo < hi) {
+    int64_t mid = lo + (hi - lo) / 2;
+    if (p[mid].print < print)
+      lo = mid + 1;
+    else
+      hi = mid;
+  }
+  return lo < count && p[lo].print == print ? &p[lo] : NULL;
+}
+
+/* Scenes whose points are those of a scene of train under another path: copies. */
+static int look_for_copies(struct pt_look *k, const struct pt_look *train,
+                           struct ptv3_error *err) {
+  const struct pt_dataset *a = &train->s.set, *b = &k->s.set;
+  if (!k->print || !train->print) return PTV3_OK;
+  struct print *p = pt_alloc(k->check->mem, a->count, sizeof *p, PT_MEM_OTHER, err);
+  int st = p ? PTV3_OK : pt_status(err);
+  for (int64_t i = 0; !st && i < a->count; i++) p[i] = (struct print){train->print[i], i};
+  if (!st) qsort(p, (size_t)a->count, sizeof *p, by_print);
+  for (int64_t j = 0; !st && j < b->count; j++) {
+    const struct print *twin = k->print[j] ? find_print(p, a->count, k->print[j]) : NULL;
+    const char *path = twin ? a->scene[twin->scene].path : "", *own = b->scene[j].path;
+    char text[600];
+    if (!twin || !strcmp(path, own)) continue;
+    snprintf(text, sizeof text, "its points are those of '%s' in data.train", path);
+    st = pt_check_note(k, PT_CHECK_SHARED, own, text,
+                       "scores on what was trained on say little; take it out of one", err);
+  }
+  pt_free(k->check->mem, p);
+  return st;
 }
 
 /* Classes without a label, told only where all scenes were read. */
@@ -253,6 +301,7 @@ static int check_all(struct pt_look look[PT_CHECK_SPLITS], const struct pt_value
     k->to->given = wanted(k->opt, root, s);
     int st = k->to->given ? look_at_split(k, root, err) : PTV3_OK;
     if (!st && s) st = look_for_shared(k, &look[0], err);
+    if (!st && s) st = look_for_copies(k, &look[0], err);
     if (st) return st;
   }
   return look[0].to->given ? look_for_classes(&look[0], &look[1], err) : PTV3_OK;
@@ -270,6 +319,7 @@ int pt_check_data(struct pt_check *c, struct pt_env *env, const struct pt_value 
   }
   int st = check_all(look, root, err);
   for (int s = 0; s < PT_CHECK_SPLITS; s++) {
+    pt_free(&env->mem, look[s].print);
     pt_pipeline_free(&look[s].post);
     pt_split_free(&look[s].s);
   }

@@ -17,6 +17,7 @@ struct pt_look {
   struct pt_pipeline post; /* of data.test: its features are collected there */
   bool test;
   struct pt_load load;
+  uint64_t *print; /* [scenes] of the points of each that was read; 0: it was not */
   /* What reading the scene at hand warned of. */
   char told[PT_CHECK_TOLD][PT_CHECK_LINE];
   int tolds;

@@ -3,7 +3,11 @@
 scene=demo/val/ign_77060_627760.las
 mkdir -p "$work/data/train" "$work/data/val"
 cp $scene "$work/data/train/a.las"
-cp $scene "$work/data/val/b.las"
+other() { # other FILE: one point of a copy moves, so that it is another scan
+  at=$(od -An -tu4 -j96 -N4 $scene | tr -d ' ')
+  cp $scene "$1" && printf '\001' | dd of="$1" bs=1 seek="$at" conv=notrunc 2>/dev/null
+}
+other "$work/data/val/b.las"
 aerial=configs/aerial/semseg-pt-v3-tiny.py
 there="--options data.train.data_root=$work/data data.val.data_root=$work/data
   data.train.split=train data.val.split=val"
@@ -21,6 +25,11 @@ check "reads what is there" prints '^1 vegetation *16577 '
 run check $aerial --data-root "$work/none" --options data.train.split=train data.val.split=val
 check "--data-root that is not there" is 4
 check "is named" prints "$work/none"
+
+cp $scene "$work/data/val/copy.las"
+run check $aerial $there
+check "a copy of what is trained on" prints "^warning: data.val: '.*copy.las': its points are those of '.*a.las'"
+rm "$work/data/val/copy.las"
 
 run check $aerial $there --quick
 check "--quick" is 0

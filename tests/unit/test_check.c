@@ -56,7 +56,7 @@ static void make_scene(const char *split, const char *name, enum wrong w) {
   mkdir(folder, 0777);
   for (int i = 0; i < POINTS; i++) {
     for (int k = 0; k < 3; k++) {
-      coord[3 * i + k] = (float)(k == 0 ? i % 10 : k == 1 ? i / 10 : i % 7);
+      coord[3 * i + k] = (float)(k == 0 ? i % 10 : k == 1 ? i / 10 : i % 7) + (float)name[0];
       color[3 * i + k] = (uint8_t)(w == ONE_COLOR ? 9 : i + k);
     }
     label[i] = (int16_t)(w == IGNORED ? -1 : w == BAD_LABEL && i > 41 ? 7 : i % 3);
@@ -78,6 +78,8 @@ static int set_up(void **state) {
            getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
   if (!mkdtemp(root)) return -1;
   make_scene("good", "a", FINE);
+  make_scene("copies", "also_a", FINE);
+  make_scene("copies", "x", FINE);
   make_scene("good", "b", FINE);
   make_scene("fine", "c", FINE);
   make_scene("bad", "a_fine", FINE);
@@ -305,6 +307,19 @@ static void after_transforms(void **state) {
   done(&k);
 }
 
+/* The points of a scene of train under another name. */
+static void copies(void **state) {
+  (void)state;
+  char text[2000];
+  struct checked k;
+  look(&k, text_of("good", "copies", "", text), &usual);
+  assert_int_equal(k.c.errors, 0);
+  assert_int_equal(k.c.findings, 1);
+  has(&k.c, PT_CHECK_SHARED, "val", 1, "copies/also_a", "its points are those of '");
+  has(&k.c, PT_CHECK_SHARED, "val", 1, "copies/also_a", "good/a' in data.train");
+  done(&k);
+}
+
 /* data.val is part of a training unless evaluate=False. */
 static void without_val(void **state) {
   (void)state;
@@ -415,9 +430,10 @@ static void endings(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(nothing_wrong),   cmocka_unit_test(everything_wrong),
-      cmocka_unit_test(splits),          cmocka_unit_test(classes),
-      cmocka_unit_test(without_val),     cmocka_unit_test(after_transforms),
-      cmocka_unit_test(before_training), cmocka_unit_test(endings)};
+      cmocka_unit_test(nothing_wrong),    cmocka_unit_test(everything_wrong),
+      cmocka_unit_test(splits),           cmocka_unit_test(classes),
+      cmocka_unit_test(without_val),      cmocka_unit_test(copies),
+      cmocka_unit_test(after_transforms), cmocka_unit_test(before_training),
+      cmocka_unit_test(endings)};
   return cmocka_run_group_tests_name("check", tests, set_up, tear_down);
 }
