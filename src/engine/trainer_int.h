@@ -60,6 +60,10 @@ void pt_trainer_put_back(struct trainer *t);
 /* Forward, backward, and after every c.accumulate batches a step of the optimiser. */
 int pt_trainer_batch(struct trainer *t, struct pt_train_batch *b, struct ptv3_error *err);
 
+/* The names of a batch's scenes, the first of many: "a, b and 3 more". */
+enum { PT_TRAINER_SCENES = 200 };
+void pt_trainer_scenes(const struct pt_train_batch *b, char text[static PT_TRAINER_SCENES]);
+
 /* ---- trainer_save.c ---- */
 
 enum save { PT_SAVE_LAST, PT_SAVE_BEST, PT_SAVE_EPOCH };
@@ -73,6 +77,20 @@ int pt_trainer_make_folder(struct trainer *t, struct ptv3_error *err);
 
 /* With o->resume: takes state and position from the checkpoint. */
 int pt_trainer_resume(struct trainer *t, struct ptv3_error *err);
+
+/* ---- trainer_same.c ---- */
+
+/* The notes of checkpoints: where in the epoch it is, and what has to be the same for the rest
+ * of the training to be what it would have been. Returns how many. */
+enum { PT_TRAINER_NOTES = 16 };
+int pt_trainer_notes(const struct trainer *t,
+                     struct pt_checkpoint_note note[static PT_TRAINER_NOTES]);
+
+/* Compares them with this run, t->at and the schedule being the checkpoint's. Another seed,
+ * other batches in the middle of an epoch, or more steps than its schedule has: PTV3_MISMATCH.
+ * At the end of an epoch other batches are a warning. */
+int pt_trainer_compare(struct trainer *t, const struct pt_notes *n, const char *path,
+                       struct ptv3_error *err);
 
 /* ---- trainer_lock.c ---- */
 

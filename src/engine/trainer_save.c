@@ -141,16 +141,9 @@ static int save(struct trainer *t, enum save what, struct ptv3_error *err) {
   status = make_image(t, &m, err);
   if (status) return status;
   const struct pt_checkpoint c = checkpoint_of(t, &m);
-  const struct pt_checkpoint_note note[] = {
-      {"batch", NULL, t->whole.batch},
-      {"batches", NULL, pt_loader_batches(t->loader)},
-      {"seed", NULL, (int64_t)t->seed},
-      {"best_epoch", NULL, t->sum.best_epoch},
-      {"skipped", NULL, t->sum.skipped},
-      {"precision", t->c.cfg.type == PT_BF16 ? "bf16" : "fp32", 0},
-      {"compat", pt_trainer_compat_text(t), 0},
-  };
-  status = pt_checkpoint_write(&c, note, sizeof note / sizeof *note, t->env, path, err);
+  struct pt_checkpoint_note note[PT_TRAINER_NOTES];
+  const int notes = pt_trainer_notes(t, note);
+  status = pt_checkpoint_write(&c, note, notes, t->env, path, err);
   free_image(t, &m);
   return status;
 }
@@ -167,23 +160,6 @@ int pt_trainer_save(struct trainer *t, enum save what, struct ptv3_error *err) {
 static bool same_file(const char *a, const char *b) {
   struct stat x, y;
   return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
-/* What would make the rest of the training another one than that which was stopped. */
-static void compare_notes(struct trainer *t, const struct pt_notes *n) {
-  char buf[100];
-  const int64_t seed = pt_notes_number(n, "seed", (int64_t)t->seed);
-  const int64_t batches = pt_notes_number(n, "batches", pt_loader_batches(t->loader));
-  const char *type = t->c.cfg.type == PT_BF16 ? "bf16" : "fp32";
-  const char *was = pt_notes_text(n, "precision", buf, type);
-  if (seed != (int64_t)t->seed)
-    pt_warn(t->env, "the checkpoint was made with seed %lld, this run has %lld",
-            (long long)seed, (long long)t->seed);
-  if (batches != pt_loader_batches(t->loader))
-    pt_warn(t->env, "an epoch had %lld batches, now it has %lld: the data have changed",
-            (long long)batches, (long long)pt_loader_batches(t->loader));
-  if (strcmp(was, type) != 0)
-    pt_warn(t->env, "the checkpoint was made in %s, this run computes in %s", was, type);
 }
 
 /* The training that this run goes on with; or that it will write over, which is told. What is
@@ -245,7 +221,6 @@ int pt_trainer_resume(struct trainer *t, struct ptv3_error *err) {
     take_tracked(t, &m);
     pt_trainer_put_back(t);
     pt_train_weights_pack(&t->w, t->env->threads);
-    compare_notes(t, &notes);
     t->at = (struct position){c.epoch, pt_notes_number(&notes, "batch", 0), c.step};
     t->resumed = true;
     t->scaler = c.scaler;
@@ -254,8 +229,9 @@ int pt_trainer_resume(struct trainer *t, struct ptv3_error *err) {
     t->sum.best = isfinite(c.best) ? c.best : (double)NAN;
     t->sum.best_epoch = pt_notes_number(&notes, "best_epoch", 0);
     t->sum.skipped = pt_notes_number(&notes, "skipped", 0);
-    tell_resumed(t, path);
+    status = pt_trainer_compare(t, &notes, path, err);
   }
+  if (!status) tell_resumed(t, path);
   pt_notes_free(&notes);
   free_image(t, &m);
   return status;

@@ -27,6 +27,18 @@ train() { # FOLDER ARGS...
   shift
   run train "$config" --save-path "$to" --threads 1 "$@"
 }
+# begin FOLDER ARGS...: a training in the background, until its first step is in the table
+begin() {
+  folder=$1
+  shift
+  "$ptv3" train "$config" --save-path "$folder" --threads 1 "$@" >"$out" 2>"$err" &
+  pid=$!
+  i=0
+  while [ $i -lt 200 ] && ! grep -qs '^1,' "$folder/train.csv"; do
+    sleep 0.05
+    i=$((i + 1))
+  done
+}
 same() { cmp -s "$1/model/model_last.pth" "$2/model/model_last.pth"; }
 no_temporary() { [ -z "$(find "$work" -name '*.tmp*')" ]; }
 # Each step and each validation is logged once.
@@ -177,10 +189,10 @@ check "with its classes" prints '^6 steps'
 wild="scheduler.max_lr=[1e30,1e30]"
 train "$work/wild" --options $wild
 check "a rate that diverges" is 4
-check "is told with batch and scenes" says 'not finite: first .*, epoch 1, batch 2 (t'
+check "is told with batch, step and scenes" says 'epoch 1, batch 2, step 2 (t[1-5], t[1-5]): .* not finite: first '
 train "$work/skip" --on-nan skip --options $wild evaluate=False
 check "--on-nan skip" is 0
-check "is told" says 'epoch 1, batch 2: the loss or a gradient is not finite; left out'
+check "is told" says 'epoch 1, batch 2 (t[1-5], t[1-5]): the loss or a gradient is not finite; left out'
 check "and counted" prints '^1 steps, 3 epochs done.*, loss 1\..*, 5 batches left out'
 check "the mean is of the others" says '^Train result: loss: 1\.'
 check "no -nan in the tables" fails grep -q -e -nan "$work/skip/train.csv" "$work/skip/train.log"
@@ -216,6 +228,41 @@ train "$work/stop" $few --resume
 check "stopped at step 7 and resumed" same "$work/stop" "$work/whole"
 check "all steps are logged" logged "$work/stop" 15 3
 
+# ---- what would make another training of it ----
+train "$work/other" $few --stop-after 4
+train "$work/other" --resume --seed 5 $few
+check "another seed" is 5
+check "the one it had is named" says 'resume with --seed 3'
+train "$work/other" --resume $few batch_size=1
+check "other batches in the middle of an epoch" is 5
+check "are told" says 'saved in epoch 1 after 4 batches, with batches of 2 scenes, now 1: what is left'
+mkdir -p "$work/more"
+cp -r "$work/data/train" "$work/data/val" "$work/more"
+mv "$work/more/train/t5.ply" "$work/more/train/t9.ply"
+train "$work/other" --resume $few --data-root "$work/more"
+check "other scenes there" is 5
+check "are told" says 'with other scenes, or in another order, in data.train'
+train "$work/other" --resume $few --stop-after 1
+check "the same ones" is 0
+train "$work/other" --resume $few --data-root "$work/more"
+check "other scenes between epochs" is 0
+check "are told" says 'the epochs to come differ'
+train "$work/short" --stop-after 1
+train "$work/short" --resume --options epoch=6 eval_epoch=6
+check "more epochs than the OneCycleLR has steps for" is 5
+check "says what to do" says "is for 6 steps; 1 are done and 11 would follow: resume with"
+
+# ---- what goes wrong on the way says where ----
+cp -r "$work/more" "$work/broken"
+head -c 20000 "$work/broken/train/t3.ply" >"$work/half.ply"
+begin "$work/midway" --data-root "$work/broken" --options epoch=3000
+cp "$work/half.ply" "$work/broken/train/t3.ply"
+wait $pid
+status=$?
+check "a scene damaged on the way" is 4
+check "is told with epoch, batch and step" says '^.*epoch [0-9]*, batch [0-9]*, step [0-9]*: .*t3'
+check "what was done is saved" says 'saved; go on with --resume'
+
 # signalled FOLDER SIGNAL MS ARGS...
 signalled() {
   folder=$1
@@ -228,18 +275,6 @@ signalled() {
   kill -"$signal" $pid 2>/dev/null
   wait $pid 2>/dev/null
   status=$?
-}
-# begin FOLDER ARGS...: a training in the background, until its first step is in the table
-begin() {
-  folder=$1
-  shift
-  "$ptv3" train "$config" --save-path "$folder" --threads 1 "$@" >"$out" 2>"$err" &
-  pid=$!
-  i=0
-  while [ $i -lt 200 ] && ! grep -qs '^1,' "$folder/train.csv"; do
-    sleep 0.05
-    i=$((i + 1))
-  done
 }
 for signal in INT TERM; do
   begin "$work/$signal" --options epoch=60
