@@ -202,6 +202,18 @@ static int next_batch(struct trainer *t, struct pt_train_batch **b, struct ptv3_
   return status ? status : pt_loader_next(t->loader, b, err);
 }
 
+/* Where it was when something went wrong; b NULL: its batch could not be read. */
+static int name_place(const struct trainer *t, const struct pt_train_batch *b,
+                      struct ptv3_error *err) {
+  char scenes[PT_TRAINER_SCENES] = "";
+  if (!err || err->status == PTV3_CANCELLED) return err ? err->status : PTV3_INTERNAL;
+  if (b) pt_trainer_scenes(b, scenes);
+  return pt_prefix(err, "epoch %lld, batch %lld, step %lld%s%s%s",
+                   (long long)(b ? b->epoch : t->at.epoch) + 1,
+                   (long long)(b ? b->number : t->at.batch) + 1, (long long)t->at.step + 1,
+                   b ? " (" : "", scenes, b ? ")" : "");
+}
+
 /* The batches of an epoch that are left. */
 static int train_epoch(struct trainer *t, int64_t first, struct ptv3_error *err) {
   int status = pt_loader_start(t->loader, t->at.epoch, t->at.batch, err);
@@ -211,9 +223,10 @@ static int train_epoch(struct trainer *t, int64_t first, struct ptv3_error *err)
     show(t, "training");
     t->sound = true;
     status = next_batch(t, &b, err);
-    if (status || !b) break;
+    if (status) return name_place(t, NULL, err);
+    if (!b) break;
     status = pt_trainer_batch(t, b, err);
-    if (status) break;
+    if (status) return name_place(t, b, err);
     t->sound = false;
     t->writing = true;
     status = pt_trainer_log_batch(t, b, pt_seconds() - start, err);

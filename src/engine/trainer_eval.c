@@ -44,6 +44,8 @@ int pt_trainer_validate(struct trainer *t, bool *better, struct ptv3_error *err)
   status = pt_evaluate(t->env, &job, &found, err);
   pt_val_loss_free(&loss);
   pt_weights_free(t->env, &model.w);
+  if (status && status != PTV3_CANCELLED)
+    return pt_prefix(err, "validation after epoch %lld", (long long)t->at.epoch);
   if (status) return status;
   const struct pt_scores scores = pt_metrics_scores(&found.total);
   t->sum.miou = scores.miou;

@@ -66,11 +66,17 @@ static void look(void *user, const struct pt_step *step, const void *data, enum 
   }
 }
 
-static void names_of(const struct pt_train_batch *b, char *text, size_t size) {
+void pt_trainer_scenes(const struct pt_train_batch *b, char text[static PT_TRAINER_SCENES]) {
   size_t at = 0;
+  const size_t size = PT_TRAINER_SCENES;
   text[0] = 0;
-  for (int64_t i = 0; i < b->parts && at < size; i++)
+  for (int64_t i = 0; i < b->parts && at < size; i++) {
+    if (i == 6 || at + strlen(b->part[i].name) + 20 > size) {
+      snprintf(text + at, size - at, " and %lld more", (long long)(b->parts - i));
+      return;
+    }
     at += (size_t)snprintf(text + at, size - at, "%s%s", i ? ", " : "", b->part[i].name);
+  }
 }
 
 /* Which parameter of the weights is not finite already; NULL: none. */
@@ -119,11 +125,9 @@ static struct pt_train_job job_of(struct trainer *t, const struct pt_train_batch
 /* Says what went wrong, the batch computed once more to find where. */
 static int explain(struct trainer *t, const struct pt_train_batch *b, struct pt_train_job *job,
                    struct ptv3_error *err) {
-  char scenes[200];
   struct search s = {{0}};
   struct pt_train_result unused;
   const char *where = bad_feature(b);
-  names_of(b, scenes, sizeof scenes);
   pt_trainer_put_back(t);
   if (!where) where = bad_weight(t);
   if (!where) {
@@ -136,10 +140,9 @@ static int explain(struct trainer *t, const struct pt_train_batch *b, struct pt_
   }
   return pt_fail(
       err, PTV3_DATA,
-      "the loss or a gradient is not finite: first %s, epoch %lld, batch %lld (%s). "
-      "Checkpoints stay as they were; a lower learning rate, clip_grad, or --on-nan skip may "
-      "help",
-      where, (long long)b->epoch + 1, (long long)b->number + 1, scenes);
+      "the loss or a gradient is not finite: first %s. Checkpoints stay as they were; a lower "
+      "learning rate, clip_grad, or --on-nan skip may help",
+      where);
 }
 
 static int step(struct trainer *t, struct ptv3_error *err) {
@@ -173,16 +176,22 @@ int pt_trainer_batch(struct trainer *t, struct pt_train_batch *b, struct ptv3_er
   }
   if (status) return status;
   count_batch(t);
-  if (t->result.valid[0] == 0)
-    pt_warn(t->env, "epoch %lld, batch %lld has no point with a label that counts",
-            (long long)b->epoch + 1, (long long)b->number + 1);
+  if (t->result.valid[0] == 0) {
+    char scenes[PT_TRAINER_SCENES];
+    pt_trainer_scenes(b, scenes);
+    pt_warn(t->env, "epoch %lld, batch %lld (%s) has no point with a label that counts",
+            (long long)b->epoch + 1, (long long)b->number + 1, scenes);
+  }
   const bool last = t->part + 1 == t->c.accumulate;
   if (last) t->norm = pt_optim_norm(&t->c.optim, 1, NULL);
   if (!isfinite(t->result.value[0]) || (last && !isfinite(t->norm))) {
     t->sound = false;
     if (!t->o->skip_nan || ++t->bad > BAD_AT_MOST) return explain(t, b, &job, err);
-    pt_warn(t->env, "epoch %lld, batch %lld: the loss or a gradient is not finite; left out",
-            (long long)b->epoch + 1, (long long)b->number + 1);
+    char scenes[PT_TRAINER_SCENES];
+    pt_trainer_scenes(b, scenes);
+    pt_warn(t->env,
+            "epoch %lld, batch %lld (%s): the loss or a gradient is not finite; left out",
+            (long long)b->epoch + 1, (long long)b->number + 1, scenes);
     pt_trainer_put_back(t);
     t->sum.skipped++;
     t->part = 0;
