@@ -107,7 +107,6 @@ static void close_all(struct pt_train_log *log) {
   if (log->vals) fclose(log->vals);
   pt_tfevents_close(&log->events);
   pt_free(mem, log->series);
-  pt_free(mem, log->val);
   pt_free(mem, log->iou);
   *log = (struct pt_train_log){.events = {.fd = -1}};
 }
@@ -132,10 +131,13 @@ int pt_train_log_open(struct pt_train_log *log, struct pt_env *env,
   if (!(u->report_seconds > 0)) u->report_seconds = 15;
   while (log->parts < PT_LOG_PARTS && u->part[log->parts]) log->parts++;
   log->remaining = pt_max(0, (u->epochs - u->epoch) * u->batches - u->batch);
-  log->left = log->best = -1;
+  log->left = -1;
   int status = check_setup(u, &e);
   if (!status) {
     log->series = pt_zalloc(&env->mem, PT_LOG_SERIES, sizeof *log->series, PT_MEM_OTHER, &e);
+    if (log->series)
+      log->iou = pt_zalloc(&env->mem, PT_LOG_IOUS * pt_max(u->classes, 1), sizeof *log->iou,
+                           PT_MEM_OTHER, &e);
     status = e.status;
   }
   if (!status) status = pt_log_tables_open(log, &e);
@@ -162,28 +164,21 @@ void pt_log_take_step(struct pt_train_log *log, const struct pt_train_step *s) {
   pt_series_add(&to[PT_LOG_MEMORY], x, (double)s->memory);
 }
 
-int pt_log_take_val(struct pt_train_log *log, const struct pt_val_row *r, const double *iou,
-                    struct ptv3_error *err) {
-  struct pt_mem *mem = &log->env->mem;
-  int64_t classes = log->setup.classes;
-  int status = pt_grow(mem, &log->val, &log->val_cap, log->vals_n + 1, sizeof *log->val,
-                       PT_MEM_OTHER, err);
-  if (!status)
-    status = pt_grow(mem, &log->iou, &log->iou_cap, (log->vals_n + 1) * classes,
-                     sizeof *log->iou, PT_MEM_OTHER, err);
-  if (status) return status;
-  log->val[log->vals_n] = *r;
-  for (int64_t k = 0; k < classes; k++) log->iou[log->vals_n * classes + k] = iou[k];
-  if (r->miou > log->best) {
-    log->best = r->miou;
-    log->best_row = log->vals_n;
+void pt_log_take_val(struct pt_train_log *log, const struct pt_val_row *r, const double *iou) {
+  const int64_t classes = log->setup.classes;
+  const bool first = log->vals_n++ == 0, best = first || !(r->miou <= log->best.miou);
+  log->last = *r;
+  if (best) log->best = *r;
+  for (int64_t k = 0; k < classes; k++) {
+    double *top = &log->iou[PT_LOG_IOU_TOP * classes + k];
+    log->iou[PT_LOG_IOU_LAST * classes + k] = iou[k];
+    if (best) log->iou[PT_LOG_IOU_BEST * classes + k] = iou[k];
+    *top = first ? fmax(0, iou[k]) : fmax(*top, iou[k]);
   }
-  log->vals_n++;
   pt_series_add(&log->series[PT_LOG_VAL_LOSS], (double)r->iteration, r->loss);
   pt_series_add(&log->series[PT_LOG_MIOU], (double)r->epoch, r->miou);
   pt_series_add(&log->series[PT_LOG_MACC], (double)r->epoch, r->macc);
   pt_series_add(&log->series[PT_LOG_ALLACC], (double)r->epoch, r->allacc);
-  return PTV3_OK;
 }
 
 /* ---- steps ---- */
@@ -307,7 +302,7 @@ static int put_val(struct pt_train_log *log, const struct pt_val_row *r,
                    const struct pt_metrics *m, double *iou, struct ptv3_error *err) {
   for (int k = 0; k < log->setup.classes; k++) iou[k] = pt_metrics_iou(m, k);
   int status = val_lines(log, r, m, err);
-  if (!status) status = pt_log_take_val(log, r, iou, err);
+  if (!status) pt_log_take_val(log, r, iou);
   if (!status) status = pt_log_put_val(log, r, iou, err);
   if (!status) status = val_events(log, r, iou, err);
   if (!status) status = pt_train_log_report(log, err);

@@ -82,13 +82,14 @@ struct pt_train_log {
   bool finished, stopped; /* the run has ended: with the training's end, or before it */
   struct pt_train_step now;
   /* For the report. */
-  struct pt_series *series; /* see PT_LOG_SERIES */
-  struct pt_val_row *val;   /* [vals_n] */
-  double *iou;              /* [vals_n, classes] */
-  int64_t vals_n, val_cap, iou_cap;
-  double best; /* mIoU; -1: none */
-  int64_t best_row;
+  struct pt_series *series;     /* see PT_LOG_SERIES */
+  int64_t vals_n;               /* evaluations */
+  struct pt_val_row last, best; /* the last, and that of the highest mIoU */
+  double *iou;                  /* [PT_LOG_IOUS, classes] */
 };
+
+/* Rows of pt_train_log.iou: of the last evaluation, of the best, the highest of all. */
+enum { PT_LOG_IOU_LAST, PT_LOG_IOU_BEST, PT_LOG_IOU_TOP, PT_LOG_IOUS };
 
 /* Series of pt_train_log.series, over iterations, but for the last over epochs. */
 enum {
@@ -158,7 +159,6 @@ int pt_log_put_val(struct pt_train_log *log, const struct pt_val_row *row, const
                    struct ptv3_error *err);
 /* Takes a step or an evaluation into the report's numbers. */
 void pt_log_take_step(struct pt_train_log *log, const struct pt_train_step *step);
-int pt_log_take_val(struct pt_train_log *log, const struct pt_val_row *row, const double *iou,
-                    struct ptv3_error *err);
+void pt_log_take_val(struct pt_train_log *log, const struct pt_val_row *row, const double *iou);
 
 #endif

@@ -85,8 +85,7 @@ static void put_tiles(struct page *p) {
   char text[120], bytes[24];
   pt_writef(p->out, "<div class=\"tiles\">\n");
   if (log->vals_n) {
-    const struct pt_val_row *best = &log->val[log->best_row],
-                            *last = &log->val[log->vals_n - 1];
+    const struct pt_val_row *best = &log->best, *last = &log->last;
     snprintf(text, sizeof text, "%.4f", best->miou);
     char name[60];
     snprintf(name, sizeof name, "best mIoU, epoch %lld", (long long)best->epoch);
@@ -199,10 +198,10 @@ static bool spread(const struct pt_series *s) {
 static void put_class(struct page *p, int k) {
   const struct pt_train_log *log = p->log;
   int classes = log->setup.classes;
-  double last = log->iou[(log->vals_n - 1) * classes + k], best = 0;
-  double at_best = log->iou[log->best_row * classes + k];
+  const double last = log->iou[PT_LOG_IOU_LAST * classes + k];
+  const double at_best = log->iou[PT_LOG_IOU_BEST * classes + k];
+  const double top = log->iou[PT_LOG_IOU_TOP * classes + k];
   char buf[16];
-  for (int64_t i = 0; i < log->vals_n; i++) best = fmax(best, log->iou[i * classes + k]);
   pt_writef(p->out, "<tr><td>");
   pt_html_text(p->out, pt_log_class(log, k, buf));
   pt_writef(
@@ -210,7 +209,7 @@ static void put_class(struct page *p, int k) {
       "</td><td>%.4f</td><td><svg viewBox=\"0 0 160 10\"><rect width=\"160\" height=\"10\" "
       "rx=\"2\" style=\"fill:var(--grid)\"/><rect width=\"%.1f\" height=\"10\" rx=\"2\" "
       "style=\"fill:var(--c0)\"/></svg></td><td>%.4f</td><td>%.4f</td></tr>\n",
-      last, 160 * fmin(fmax(last, 0), 1), at_best, best);
+      last, 160 * fmin(fmax(last, 0), 1), at_best, top);
 }
 
 static void put_classes(struct page *p) {
@@ -220,7 +219,7 @@ static void put_classes(struct page *p) {
       p->out,
       "<h2>IoU of each class</h2>\n<div class=\"wide\"><table>\n<tr><th>class</th><th>epoch "
       "%lld</th><th></th><th>epoch %lld (best mIoU)</th><th>highest</th></tr>\n",
-      (long long)log->val[log->vals_n - 1].epoch, (long long)log->val[log->best_row].epoch);
+      (long long)log->last.epoch, (long long)log->best.epoch);
   for (int k = 0; k < log->setup.classes; k++) put_class(p, k);
   pt_writef(p->out, "</table></div>\n");
 }

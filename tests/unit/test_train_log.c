@@ -376,6 +376,40 @@ static void a_long_series(void **state) {
   assert_true(top == 1e6);
 }
 
+/* The memory of a log is the same after many steps and evaluations as after a few. */
+static void a_long_training(void **state) {
+  (void)state;
+  struct pt_env env;
+  struct ptv3_error err = {0};
+  struct pt_train_log log;
+  struct pt_train_log_setup u = setup();
+  int64_t used[2] = {0, 0};
+  u.line = NULL;
+  pt_env_init(&env, 1, 0);
+  empty_folder();
+  assert_int_equal(pt_train_log_open(&log, &env, &u, &err), 0);
+  for (int64_t i = 0; i < 1000000; i++) { /* the report's part of a step and an evaluation */
+    const struct pt_train_step s = {.epoch = i / BATCHES, .batch = i % BATCHES, .loss = 1};
+    const double iou[] = {(double)(i % 7), i == 5000 ? 0.75 : 0.5};
+    const struct pt_val_row r = {i, i, 1, i == 3000 ? 0.9 : 0.1, 0.5, 0.5, 0.5};
+    pt_log_take_step(&log, &s);
+    pt_log_take_val(&log, &r, iou);
+    if (i == 10) used[0] = env.mem.used;
+  }
+  used[1] = env.mem.used;
+  assert_int_equal(used[0], used[1]);
+  assert_int_equal(log.best.epoch, 3000);
+  assert_true(log.iou[PT_LOG_IOU_TOP * 2 + 1] == 0.75);
+  assert_true(log.iou[PT_LOG_IOU_BEST * 2 + 0] == (double)(3000 % 7));
+  assert_int_equal(pt_train_log_report(&log, &err), 0);
+  size_t n;
+  contents("report.html", &n);
+  assert_true(n < 200000);
+  pt_train_log_close(&log, true);
+  assert_int_equal(env.mem.used, 0);
+  empty_folder();
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(words_of_pointcept),
@@ -386,6 +420,7 @@ int main(void) {
       cmocka_unit_test(mishaps),
       cmocka_unit_test(every_allocation_fails),
       cmocka_unit_test(a_long_series),
+      cmocka_unit_test(a_long_training),
   };
   snprintf(folder, sizeof folder, "/tmp/ptv3-log-XXXXXX");
   if (!mkdtemp(folder)) return 2;
