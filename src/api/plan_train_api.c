@@ -133,6 +133,7 @@ static void add_parameters(struct planning *p) {
       continue;
     }
     out->parameters += a->size;
+    if (pt_train_frozen(&p->c, a->name)) continue;
     out->optimiser +=
         pt_optim_state_bytes(&p->c.optim, pt_optim_group_of(&p->c.optim, a->name), a->size);
   }

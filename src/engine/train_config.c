@@ -3,21 +3,6 @@
 
 #include <string.h>
 
-/* save_freq of the CheckpointSaver among the hooks. */
-static int read_hooks(const struct pt_value *root, struct pt_train_config *c,
-                      struct ptv3_error *err) {
-  const struct pt_value *hooks = pt_get(root, "hooks");
-  for (int64_t i = 0; pt_is_seq(hooks) && i < pt_len(hooks); i++) {
-    const char *type;
-    const struct pt_value *h = pt_item(hooks, i);
-    if (pt_need_str(h, "type", &type, NULL) || strcmp(type, "CheckpointSaver") != 0) continue;
-    if (pt_is_none(pt_get(h, "save_freq"))) continue;
-    int status = pt_get_int_in(h, "save_freq", 0, 1, INT32_MAX, &c->save_freq, err);
-    if (status) return status;
-  }
-  return PTV3_OK;
-}
-
 static int read_numbers(const struct pt_value *root, struct pt_train_config *c,
                         struct ptv3_error *err) {
   int64_t epoch;
@@ -68,6 +53,21 @@ static int read_words(const struct pt_value *root, struct pt_train_config *c,
   return status;
 }
 
+/* train.type: what is not the usual trainer goes through the data in another way. */
+static int read_trainer(const struct pt_value *root, struct ptv3_error *err) {
+  const char *type;
+  const struct pt_value *train = pt_get(root, "train");
+  if (!pt_is_dict(train)) return PTV3_OK;
+  const int status = pt_get_str(train, "type", "DefaultTrainer", &type, err);
+  if (status || strcmp(type, "DefaultTrainer") == 0) return status;
+  return pt_fail_value(err, pt_get(train, "type"), "'%.60s': DefaultTrainer is what is here",
+                       type);
+}
+
+bool pt_train_frozen(const struct pt_train_config *c, const char *name) {
+  return c->cfg.freeze_backbone && strncmp(name, "backbone.", 9) == 0;
+}
+
 /* data.names, a name a class; data.num_classes is compared with the model's. */
 static int read_names(struct pt_env *env, const struct pt_value *root,
                       struct pt_train_config *c, struct ptv3_error *err) {
@@ -102,12 +102,14 @@ static int read(struct pt_env *env, const struct pt_value *root, struct pt_train
   if (!status) status = pt_criteria_parse(&env->mem, model, c->cfg.classes, &c->criteria, err);
   if (!status) status = read_numbers(root, c, err);
   if (!status) status = read_words(root, c, err);
-  if (!status) status = read_hooks(root, c, err);
+  if (!status) status = pt_train_hooks_read(root, c, err);
+  if (!status) status = read_trainer(root, err);
   if (!status) status = read_names(env, root, c, err);
   if (!status)
     status = pt_optim_parse(&c->optim, env, pt_get(root, "optimizer"),
                             pt_get(root, "param_dicts"), err);
   c->scheduler = pt_get(root, "scheduler");
+  c->grouped = !pt_is_none(pt_get(root, "param_dicts"));
   return status;
 }
 

@@ -228,7 +228,8 @@ int pt_train_log_step(struct pt_train_log *log, const struct pt_train_step *s,
   int status = step_line(log, s, err);
   if (!status) status = pt_log_put_step(log, s, err);
   if (!status) status = step_events(log, s, err);
-  if (s->batch <= 1) log->data = log->batch = (struct pt_mean){0}; /* warming up */
+  if (s->batch <= log->setup.warmup)
+    log->data = log->batch = (struct pt_mean){0}; /* warming up */
   if (!status && pt_seconds() - log->reported > log->setup.report_seconds)
     status = pt_train_log_report(log, err);
   return status;

@@ -37,6 +37,8 @@ struct pt_train_log_setup {
   const char *part[PT_LOG_PARTS]; /* names of the loss's parts (CrossEntropyLoss), NULL at
                                      the end; the sum is not one of them */
   bool class_events;              /* each class's IoU to TensorBoard (write_cls_iou) */
+  int64_t warmup;                 /* means of times begin anew after batches 0..warmup of an
+                                     epoch (IterationTimer's warmup_iter) */
   bool resume;                    /* go on with the folder's files: */
   int64_t epoch, batch;           /* after so many epochs and batches of the next */
   double report_seconds;          /* between reports; 0: 15 */

@@ -3,6 +3,7 @@
 #include "trainer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "check.h"
@@ -12,6 +13,43 @@
 #include "trainer_int.h"
 
 /* ---- building ---- */
+
+/* Renames the weights as CheckpointLoader does: "module." stands before each name, and seven
+ * characters are taken off after keywords has once become replacement. */
+static int rename_weights(struct trainer *t, struct pt_tensors *set, const char *path,
+                          struct ptv3_error *err) {
+  const char *from = t->c.rename_from, *to = t->c.rename_to;
+  int64_t renamed = 0;
+  if (strcmp(from, to) == 0) return PTV3_OK;
+  for (int64_t i = 0; i < set->count; i++) {
+    char name[1024], with[2048];
+    if (snprintf(name, sizeof name, "module.%s", set->item[i].name) >= (int)sizeof name)
+      continue;
+    const char *at = strstr(name, from);
+    if (!at) continue;
+    snprintf(with, sizeof with, "%.*s%.1000s%s", (int)(at - name), name, to, at + strlen(from));
+    char *copy = pt_strdup(set->mem, strlen(with) > 7 ? with + 7 : "", err);
+    if (!copy) return err->status;
+    const int status = pt_tensors_own(set, copy, err);
+    if (status) return status;
+    set->item[i].name = copy;
+    renamed++;
+  }
+  if (!renamed)
+    pt_warn(t->env, "CheckpointLoader: '%s' is in no name of the weights", from);
+  else
+    pt_info(t->env, "CheckpointLoader: '%s' becomes '%s' in the names of %lld weights", from,
+            to, (long long)renamed);
+  return pt_tensors_index(set, path, err);
+}
+
+static int refuse_extras(const struct pt_match *m, const char *weight, struct ptv3_error *err) {
+  if (!m->count[PT_UNEXPECTED]) return PTV3_OK;
+  return pt_fail(err, PTV3_MISMATCH,
+                 "'%s' has %lld weights that the model does not have, and CheckpointLoader is "
+                 "strict: strict=False leaves them out",
+                 weight, (long long)m->count[PT_UNEXPECTED]);
+}
 
 /* From a checkpoint, or untrained values drawn from the seed; what a checkpoint to resume from
  * holds replaces them later. */
@@ -25,8 +63,11 @@ static int build_weights(struct trainer *t, struct ptv3_error *err) {
   if (weight && !t->o->resume && !t->c.resume) {
     status = pt_tensors_open(&set, &env->mem, weight, err);
     if (status) return status;
-    status = pt_match_build(env, &t->c.cfg, &set, t->o->allow_missing,
-                            t->o->allow_missing_count, &match, err);
+    status = rename_weights(t, &set, weight, err);
+    if (!status)
+      status = pt_match_build(env, &t->c.cfg, &set, t->o->allow_missing,
+                              t->o->allow_missing_count, &match, err);
+    if (!status && t->c.strict) status = refuse_extras(&match, weight, err);
   } else {
     status = pt_match_build(env, &t->c.cfg, &set, any, 1, &match, err);
   }
@@ -52,10 +93,13 @@ static int build_optimiser(struct trainer *t, struct ptv3_error *err) {
   struct pt_param_ref *ref = pt_alloc(mem, t->w.params, sizeof *ref, PT_MEM_OTHER, err);
   if (!ref) return err->status;
   int64_t count = 0;
-  for (int64_t i = 0; i < t->w.params; i++)
-    if (!t->w.param[i].buffer)
-      ref[count++] = (struct pt_param_ref){t->w.param[i].name, t->w.param[i].size,
-                                           t->w.value + t->w.at[i], t->w.grad + t->w.at[i]};
+  for (int64_t i = 0; i < t->w.params; i++) {
+    const struct pt_param *p = &t->w.param[i];
+    const bool frozen = pt_train_frozen(&t->c, p->name);
+    if (p->buffer || (frozen && t->c.grouped)) continue; /* as Pointcept's build_optimizer */
+    ref[count++] = (struct pt_param_ref){p->name, p->size, t->w.value + t->w.at[i],
+                                         frozen ? NULL : t->w.grad + t->w.at[i]};
+  }
   status = pt_optim_bind(&t->c.optim, t->env, ref, count, err);
   pt_free(mem, ref);
   return status;
@@ -73,7 +117,8 @@ static int name_least(struct trainer *t, struct ptv3_error *err) {
   for (int64_t i = 0; i < t->w.params; i++) {
     const struct pt_param *p = &t->w.param[i];
     const int32_t group = pt_optim_group_of(&t->c.optim, p->name);
-    if (!p->buffer) sum += pt_optim_state_bytes(&t->c.optim, group, p->size);
+    if (!p->buffer && !pt_train_frozen(&t->c, p->name))
+      sum += pt_optim_state_bytes(&t->c.optim, group, p->size);
   }
   const int64_t all = mem->used + sum;
   return pt_fail(err, PTV3_BUDGET,
@@ -153,6 +198,10 @@ static int build(struct trainer *t, struct ptv3_error *err) {
   t->seed = (uint64_t)pt_max(0, t->o->seed >= 0 ? t->o->seed : t->c.seed);
   t->path = t->o->save_path ? t->o->save_path : t->c.save_path;
   choose_precision(t);
+  if (t->c.precise)
+    pt_info(t->env,
+            "PreciseEvaluator's test after the training is not run here: ptv3 eval "
+            "scores its checkpoints");
   t->scaler = pt_scaler_new();
   t->scaler.on = t->c.amp;
   t->writing = true;

@@ -29,6 +29,8 @@ int pt_trainer_log_begin(struct trainer *t, struct ptv3_error *err) {
       .classes = t->c.cfg.classes,
       .name = t->c.class_name,
       .resume = t->resumed,
+      .class_events = t->c.class_events,
+      .warmup = t->c.warmup,
       .epoch = t->at.epoch,
       .batch = t->at.batch,
       .line = show_line,

@@ -267,7 +267,8 @@ int pt_ptv3_from_value(const struct pt_value *model, struct pt_ptv3 *cfg,
   if (!backbone) return err->status;
   if ((status = get_backbone(backbone, cfg, err)) ||
       (status = pt_need_int(model, "num_classes", &classes, err)) ||
-      (status = pt_need_int(model, "backbone_out_channels", &out, err)))
+      (status = pt_need_int(model, "backbone_out_channels", &out, err)) ||
+      (status = pt_get_bool(model, "freeze_backbone", false, &cfg->freeze_backbone, err)))
     return status;
   if (classes < 1 || classes > 65535)
     return pt_fail_value(err, pt_get(model, "num_classes"), "num_classes = %lld: 1 to 65535",

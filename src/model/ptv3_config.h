@@ -25,7 +25,8 @@ struct pt_ptv3 {
   struct pt_ptv3_stage dec[PT_MAX_STAGES]; /* [stages - 1], none with enc_mode */
   double mlp_ratio;
   bool qkv_bias, pre_norm, enable_rpe, enable_flash, enc_mode, shuffle_orders;
-  double qk_scale;                        /* 0: (channels / heads)^-0.5 */
+  bool freeze_backbone; /* training: its parameters stay, statistics of BatchNorm do not */
+  double qk_scale;      /* 0: (channels / heads)^-0.5 */
   double drop_path, proj_drop, attn_drop; /* chances, of training alone */
   /* How it is computed, which is not the configuration's to say: */
   enum pt_dtype type; /* storage of features: PT_F32 or PT_BF16 */

@@ -327,6 +327,10 @@ static void add_backward(struct pt_train_build *k, int input, const int *x, int 
   const struct pt_train_weights *w = k->task->w;
   int sum[PT_MAX_STAGES], skip[PT_MAX_STAGES], none = -1;
   add_head_sums(k, g_logits, sum);
+  if (cfg->freeze_backbone) { /* nothing below the head takes a step */
+    for (int s = 0; s < pt_head_sources(cfg); s++) add_head_grad(k, s, x[s], sum, -1);
+    return;
+  }
   int g = add_decoders_grad(k, x, sum, skip);
   for (int s = cfg->stages - 1; s >= 0; s--) {
     const struct pt_side d = side_of(k, false, s);

@@ -38,6 +38,7 @@ static struct pt_train_log_setup setup(void) {
                                      .name = names,
                                      .part = {"CrossEntropyLoss", "LovaszLoss"},
                                      .class_events = true,
+                                     .warmup = 1,
                                      .report_seconds = 1e9,
                                      .line = keep_line};
 }

@@ -16,6 +16,7 @@
 #include "npy.h"
 #include "philox.h"
 #include "pyconfig.h"
+#include "tensors.h"
 #include "trainer.h"
 
 enum { SCENES = 5, POINTS = 3000 };
@@ -140,6 +141,7 @@ struct run {
   int64_t cancel_at; /* calls of progress after which it says stop; 0: never */
   bool resume, skip_nan;
   const char *option; /* one change to the configuration */
+  const char *more;   /* lines at the end of it */
 };
 
 static int64_t calls, calls_at_most, allocations;
@@ -180,8 +182,10 @@ static int train(const struct run *r, struct pt_train_summary *sum, struct ptv3_
   int count = 2;
   if (r->option) options[count++] = r->option;
   for (int i = 0; i < 3 && net->option[i]; i++) options[count++] = net->option[i];
+  char all[sizeof text + 400];
+  snprintf(all, sizeof all, "%s%s", text, r->more ? r->more : "");
   int status =
-      pt_config_parse(&env, text, (int64_t)strlen(text), "test", options, count, &config, e);
+      pt_config_parse(&env, all, (int64_t)strlen(all), "test", options, count, &config, e);
   if (status) return status;
   if (r->weight)
     snprintf(weight, sizeof weight, "%s/%s/model/model_last.pth", folder, r->weight);
@@ -321,6 +325,115 @@ static void fine_tuning_goes_on(void **state) {
     assert_true(k > 3 || strstr(told, "are not read again"));
     assert_true(s.finished);
     assert_same("tuned", name);
+  }
+}
+
+/* Elements of tensors below a name that differ between the last checkpoints of two runs. */
+static int64_t differing(const char *a, const char *b, const char *below, const char *part) {
+  struct pt_mem mem;
+  struct pt_tensors s[2];
+  char path[256];
+  const char *const run[] = {a, b};
+  int64_t n = 0;
+  pt_mem_init(&mem, 0);
+  for (int k = 0; k < 2; k++) {
+    snprintf(path, sizeof path, "%s/%s/model/model_last.pth", folder, run[k]);
+    assert_int_equal(pt_tensors_open(&s[k], &mem, path, NULL), 0);
+  }
+  for (int64_t i = 0; i < s[0].count; i++) {
+    const struct pt_tensor *x = &s[0].item[i], *y = pt_tensors_find(&s[1], x->name);
+    static float u[100000], v[100000];
+    if (strncmp(x->name, below, strlen(below)) != 0 || !strstr(x->name, part)) continue;
+    if (strstr(x->name, "running") && !strstr(part, "running")) continue;
+    assert_true(y && x->count == y->count && x->count <= 100000);
+    pt_tensor_copy_f32(x, u), pt_tensor_copy_f32(y, v);
+    for (int64_t k = 0; k < x->count; k++) n += u[k] != v[k];
+  }
+  pt_tensors_free(&s[0]), pt_tensors_free(&s[1]);
+  return n;
+}
+
+/* model.freeze_backbone: the head alone is trained, by the gradients it has without; running
+ * statistics go on, as in Pointcept, whose backbone is in train() too. */
+static void freezing(void **state) {
+  (void)state;
+  static const struct network frozen = {"frozen",
+                                        CURRENT,
+                                        {"model.freeze_backbone=True", "clip_grad=1e30"}},
+                              free_one = {"free", CURRENT, {"clip_grad=1e30"}},
+                              encoders = {
+                                  "encoders",
+                                  CURRENT,
+                                  {"model.freeze_backbone=True", "model.backbone.enc_mode=True",
+                                   "model.backbone_out_channels=24"}};
+  struct pt_train_summary s;
+  struct run r = {.name = "frozen", .net = &frozen, .weight = "whole"};
+  must(&r, &s);
+  assert_true(s.finished);
+  assert_int_equal(differing("whole", "frozen", "backbone.", "weight"), 0);
+  assert_int_equal(differing("whole", "frozen", "backbone.", "bias"), 0);
+  assert_true(differing("whole", "frozen", "backbone.", "running_mean") > 0);
+  assert_true(differing("whole", "frozen", "seg_head.", "") > 0);
+  r.name = "frozen3", r.stop_after = 3;
+  must(&r, &s);
+  r.stop_after = 0, r.resume = true;
+  must(&r, &s);
+  assert_same("frozen", "frozen3");
+  r = (struct run){.name = "frozen1", .net = &frozen, .weight = "whole", .stop_after = 1};
+  must(&r, &s);
+  r.name = "free1", r.net = &free_one;
+  must(&r, &s);
+  assert_int_equal(differing("frozen1", "free1", "seg_head.", ""), 0);
+  assert_true(differing("frozen1", "free1", "backbone.", "weight") > 0);
+  r = (struct run){.name = "no_groups",
+                   .net = &frozen,
+                   .weight = "whole",
+                   .more = "param_dicts = None\nscheduler['max_lr'] = 0.01\n"};
+  must(&r, &s);
+  assert_int_equal(differing("whole", "no_groups", "backbone.", "weight"), 0);
+  r = (struct run){.name = "enc0", .net = &encoders, .stop_after = 1};
+  must(&r, &s);
+  r = (struct run){.name = "enc1", .net = &encoders};
+  must(&r, &s);
+  assert_int_equal(differing("enc0", "enc1", "backbone.", "weight"), 0);
+  assert_true(differing("enc0", "enc1", "seg_head.", "") > 0);
+}
+
+/* What CheckpointLoader says of names, and what hooks are refused. */
+static void hooks(void **state) {
+  (void)state;
+  static const struct {
+    const char *option;
+    int status;
+    const char *words;
+  } cases[] = {
+      {"hooks=[dict(type='CheckpointLoader',keywords='module.',replacement='module.')]", 0, ""},
+      {"hooks=[dict(type='CheckpointLoader',keywords='module.',replacement='module.b.')]",
+       PTV3_MISMATCH, "0 of"},
+      {"hooks=[dict(type='CheckpointLoader',keywords='seg_head',replacement='x')]",
+       PTV3_MISMATCH, "missing: seg_head.weight"},
+      {"hooks=[dict(type='CheckpointLoader',keywords='nowhere',replacement='x')]", 0, ""},
+      {"hooks=[dict(type='CheckpointLoader',strict=True)]", 0, ""},
+      {"hooks=[dict(type='CheckpointLoader',stict=True)]", PTV3_CONFIG, "no option 'stict'"},
+      {"hooks=[dict(type='ModelHook'),dict(type='PreciseEvaluator',test_last=True)]", 0, ""},
+      {"hooks=[dict(type='IterationTimer',warmup_iter=-1)]", PTV3_CONFIG, "warmup_iter"},
+      {"hooks=[dict(type='CheckpointSaver',save_freq=0)]", PTV3_CONFIG, "save_freq"},
+      {"hooks=[dict(type='WeightDecaySchedular')]", PTV3_CONFIG, "weight decay that changes"},
+      {"hooks=[dict(type='InsSegEvaluator')]", PTV3_CONFIG, "scores another task"},
+      {"hooks=[dict(type='Mine')]", PTV3_CONFIG, "'Mine': no hook"},
+      {"hooks=['Mine']", PTV3_CONFIG, "a dict"},
+      {"hooks=3", PTV3_CONFIG, "a list"},
+      {"train=dict(type='MultiDatasetTrainer')", PTV3_CONFIG, "DefaultTrainer"},
+      {"train=dict(type='DefaultTrainer')", 0, ""},
+  };
+  struct pt_train_summary s;
+  for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+    struct ptv3_error e = {0};
+    const struct run r = {
+        .name = "hooks", .weight = "whole", .stop_after = 1, .more = cases[k].option};
+    const int status = train(&r, &s, &e);
+    if (status != cases[k].status || !strstr(e.message, cases[k].words))
+      fail_msg("%s: %d '%s'", cases[k].option, status, e.message);
   }
 }
 
@@ -524,6 +637,8 @@ int main(void) {
       cmocka_unit_test(counts_steps),
       cmocka_unit_test(threads_do_not_show),
       cmocka_unit_test(fine_tuning_goes_on),
+      cmocka_unit_test(freezing),
+      cmocka_unit_test(hooks),
       cmocka_unit_test(stopping_does_not_show),
       cmocka_unit_test(cancelling_does_not_show),
       cmocka_unit_test(validation_is_not_lost),
