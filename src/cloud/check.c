@@ -160,10 +160,14 @@ static int look_at_scenes(struct pt_look *k, struct ptv3_error *err) {
   snprintf(what, sizeof what, "checking %s", k->to->name);
   for (int64_t j = 0; j < looks; j++) {
     int64_t i = (int64_t)((double)j * (double)count / (double)looks);
+    k->env->within.what = what; /* also in place of a scene's own progress */
+    k->env->within.done = j;
+    k->env->within.total = looks;
     int st = pt_progress(k->env, what, j, looks, err);
     const char *path = k->s.set.scene[i].path;
     bool there = pt_is_file(path) || pt_is_dir(path);
     if (!st && there) st = pt_check_scene(k, i, err);
+    k->env->within.what = NULL;
     if (st) return st;
   }
   return PTV3_OK;

@@ -193,9 +193,10 @@ int pt_pipeline_apply(const struct pt_pipeline *p, struct pt_env *env, struct pt
   struct pt_apply a = {.env = env, .cloud = c, .draw = draw, .keep_inverse = keep_inverse};
   for (int64_t i = 0; i < p->count; i++) {
     const struct pt_transform *t = &p->step[i];
-    int st = c->n > 0 ? t->type->apply(t, &a, err)
-                      : pt_fail(err, PTV3_DATA, "the cloud has no points left for '%s'",
-                                t->type->name);
+    if (c->n < 1)
+      return pt_fail(err, PTV3_DATA, "the cloud has no points left for '%s'", t->type->name);
+    int st = pt_progress(env, "preparing", i, p->count, err);
+    if (!st) st = t->type->apply(t, &a, err);
     if (st) return st;
   }
   return PTV3_OK;

@@ -47,7 +47,8 @@ int pt_pipeline_cut(const struct pt_pipeline *p, int64_t *at, struct ptv3_error 
 
 /* Applies the steps in order. With keep_inverse the channel "inverse" is made whether or
  * not the config asks for it, joined over several GridSamples, and a step that drops points
- * is an error: then every loaded point gets a label. On failure the cloud may only be freed. */
+ * is an error: then every loaded point gets a label. Before each step env's progress may ask to
+ * stop. On failure the cloud may only be freed. */
 int pt_pipeline_apply(const struct pt_pipeline *p, struct pt_env *env, struct pt_cloud *c,
                       struct pt_draw *draw, bool keep_inverse, struct ptv3_error *err);
 

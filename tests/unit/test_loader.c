@@ -607,6 +607,36 @@ static void test_leaving(void **state) {
   close_split(&f);
 }
 
+static int steps_seen;
+
+static bool stop_at_step(void *user, const char *what, int64_t done, int64_t total) {
+  (void)total;
+  if (strcmp(what, "preparing")) return true;
+  steps_seen++;
+  return done < *(int *)user;
+}
+
+/* A scene being prepared is left between two of its transforms, which are long on large scans.
+ */
+static void test_leaving_scene(void **state) {
+  (void)state;
+  struct fixture f;
+  open_split(&f, "train", jitter);
+  struct pt_loader_options o = usual(&f);
+  struct ptv3_error err;
+  struct pt_train_batch *b;
+  int last = 2;
+  f.env.progress = stop_at_step;
+  f.env.user = &last;
+  struct pt_loader *l = open_loader(&f, &o); /* no threads: the caller makes the batch */
+  start(l, 0, 0);
+  assert_int_equal(pt_loader_next(l, &b, &err), PTV3_CANCELLED);
+  assert_int_equal(steps_seen, 3);
+  pt_loader_close(l);
+  f.env.progress = NULL;
+  close_split(&f);
+}
+
 static void test_loop(void **state) {
   (void)state;
   struct pt_env env;
@@ -650,7 +680,7 @@ int main(void) {
       cmocka_unit_test(test_draws),    cmocka_unit_test(test_mix),
       cmocka_unit_test(test_same),     cmocka_unit_test(test_memory),
       cmocka_unit_test(test_failures), cmocka_unit_test(test_errors),
-      cmocka_unit_test(test_leaving),  cmocka_unit_test(test_loop),
-      cmocka_unit_test(test_yield)};
+      cmocka_unit_test(test_leaving),  cmocka_unit_test(test_leaving_scene),
+      cmocka_unit_test(test_loop),     cmocka_unit_test(test_yield)};
   return cmocka_run_group_tests_name("loader", tests, set_up, tear_down);
 }
