@@ -403,8 +403,6 @@ static int take_head(struct pt_loader *l, struct slot *s, struct ptv3_error *err
   }
   if (s->state == READY) return PTV3_OK;
   if (err) *err = s->err;
-  if (s->err.status != PTV3_CANCELLED)
-    pt_prefix(err, "batch %lld of epoch %lld", (long long)l->head + 1, (long long)l->epoch + 1);
   return s->err.status;
 }
 

@@ -56,8 +56,8 @@ int64_t pt_loader_batches(const struct pt_loader *l); /* of an epoch */
 int pt_loader_start(struct pt_loader *l, int64_t epoch, int64_t first, struct ptv3_error *err);
 
 /* The next batch; *batch is NULL at the end of the epoch. It is the loader's, to be read (and
- * written to) until the next call. Errors: what reading or a transform found, with the batch,
- * its epoch (both from 1, as in train.csv) and the scene's name in front; PTV3_CANCELLED where
+ * written to) until the next call. Errors: what reading or a transform found in the batch that
+ * was asked for, with the scene's name in front; PTV3_CANCELLED where
  * env's progress asks to stop. After an error the loader can be started again or closed. */
 int pt_loader_next(struct pt_loader *l, struct pt_train_batch **batch, struct ptv3_error *err);
 
