@@ -61,6 +61,10 @@ struct pt_transform {
       double p, a, b; /* chance, and the transform's own numbers */
     } chance;
     struct {
+      double p, lo[4], hi[4]; /* of brightness, contrast, saturation, hue */
+      bool on[4];
+    } color;
+    struct {
       int64_t point_max;
       double sample_rate; /* 0: point_max holds */
       bool center;
@@ -97,33 +101,36 @@ struct pt_transform_type {
 };
 
 /* X(type): all transforms. */
-#define PT_TRANSFORM_LIST(X) \
-  X(CenterShift)             \
-  X(ChromaticAutoContrast)   \
-  X(ChromaticJitter)         \
-  X(ChromaticTranslation)    \
-  X(Collect)                 \
-  X(Copy)                    \
-  X(ElasticDistortion)       \
-  X(EstimateNormals)         \
-  X(GridSample)              \
-  X(HeightAboveLowest)       \
-  X(NormalizeColor)          \
-  X(NormalizeCoord)          \
-  X(PointClip)               \
-  X(PositiveShift)           \
-  X(RandomDropColor)         \
-  X(RandomDropNormal)        \
-  X(RandomDropout)           \
-  X(RandomFlip)              \
-  X(RandomJitter)            \
-  X(RandomRotate)            \
-  X(RandomRotateTargetAngle) \
-  X(RandomScale)             \
-  X(RandomShift)             \
-  X(ShufflePoint)            \
-  X(SphereCrop)              \
-  X(ToTensor)                \
+#define PT_TRANSFORM_LIST(X)  \
+  X(CenterShift)              \
+  X(ChromaticAutoContrast)    \
+  X(ChromaticJitter)          \
+  X(ChromaticTranslation)     \
+  X(Collect)                  \
+  X(Copy)                     \
+  X(ElasticDistortion)        \
+  X(EstimateNormals)          \
+  X(GridSample)               \
+  X(HeightAboveLowest)        \
+  X(HueSaturationTranslation) \
+  X(NormalizeColor)           \
+  X(NormalizeCoord)           \
+  X(PointClip)                \
+  X(PositiveShift)            \
+  X(RandomDropColor)          \
+  X(RandomDropNormal)         \
+  X(RandomColorGrayScale)     \
+  X(RandomColorJitter)        \
+  X(RandomDropout)            \
+  X(RandomFlip)               \
+  X(RandomJitter)             \
+  X(RandomRotate)             \
+  X(RandomRotateTargetAngle)  \
+  X(RandomScale)              \
+  X(RandomShift)              \
+  X(ShufflePoint)             \
+  X(SphereCrop)               \
+  X(ToTensor)                 \
   X(Update)
 
 #define PT_TRANSFORM_DECLARE(type) extern const struct pt_transform_type pt_transform_##type;

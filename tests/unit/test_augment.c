@@ -524,6 +524,162 @@ static void color_noise(void **state) {
   done(&b);
 }
 
+/* ---- hues, saturations, grays ---- */
+
+/* One draw of a transform with the same numbers for all points: colours of point 0 onwards. */
+static void hue_saturation(void **state) {
+  (void)state;
+  struct bench b;
+  set(&b, "dict(type='HueSaturationTranslation', hue_max=0.1, saturation_max=0.2)", N);
+  struct pt_channel *color = pt_cloud_find(&b.before, "color");
+  float *v = color->data;
+  const float first[] = {200, 100, 100, 90, 90, 90, 0, 0, 0}; /* red, gray, black */
+  memcpy(v, first, sizeof first);
+  struct moments sat = {0}, hue = {0};
+  for (int t = 0; t < TRIALS; t++) {
+    struct pt_cloud c;
+    apply(&b, t, &c);
+    for (int k = 0; k < 3; k++) {
+      near(at(&c, "color", 1, k), 90, 0); /* gray has no hue */
+      near(at(&c, "color", 2, k), 0, 0);
+    }
+    double r = at(&c, "color", 0, 0), g = at(&c, "color", 0, 1), u = at(&c, "color", 0, 2);
+    near(r, 200, 0); /* value stays; within a tenth of a turn red is the largest */
+    double lo = fmin(g, u), mid = fmax(g, u);
+    note(&sat, (200 - lo) / 100);
+    note(&hue, (g > u ? 1 : -1) * (mid - lo) / (200 - lo) / 6);
+    for (int i = 3; i < 20; i++)
+      for (int k = 0; k < 3; k++) {
+        double w = at(&c, "color", i, k);
+        assert_true(w >= 0 && w <= 255 && w == floor(w));
+      }
+    pt_cloud_free(&c);
+  }
+  near(mean(&sat), 1.005, 0.02); /* whole numbers are cut off: half a unit of a hundred */
+  near(deviation(&sat), 0.2 / sqrt(3), 0.01);
+  assert_true(sat.lo >= 0.8 - 1e-9 && sat.hi <= 1.2 + 0.011);
+  near(mean(&hue), 0, 0.006);
+  near(deviation(&hue), 0.1 / sqrt(3), 0.004);
+  assert_true(hue.lo >= -0.101 && hue.hi <= 0.101);
+  done(&b);
+}
+
+static void grays(void **state) {
+  (void)state;
+  struct bench b;
+  set(&b, "dict(type='RandomColorGrayScale', p=0.3)", 4);
+  int64_t hits = 0;
+  for (int t = 0; t < TRIALS; t++) {
+    struct pt_cloud c;
+    apply(&b, t, &c);
+    bool hit = at(&c, "color", 2, 0) == at(&c, "color", 2, 1);
+    hits += hit;
+    for (int i = 0; i < 4; i++) {
+      double rgb[3], gray;
+      for (int k = 0; k < 3; k++) rgb[k] = at(&b.before, "color", i, k);
+      gray = 0.2989 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2];
+      for (int k = 0; k < 3; k++) near(at(&c, "color", i, k), hit ? gray : rgb[k], 1e-4);
+    }
+    pt_cloud_free(&c);
+  }
+  check_share(hits, TRIALS, 0.3);
+  done(&b);
+}
+
+static double luma(const struct pt_cloud *c, int64_t i) {
+  return 0.2989 * at(c, "color", i, 0) + 0.587 * at(c, "color", i, 1) +
+         0.114 * at(c, "color", i, 2);
+}
+
+/* The factor of one kind of jitter alone: `with` gives what is faded to. */
+static void check_fade(const char *step, int kind, double lo, double hi, double p) {
+  struct bench b;
+  set(&b, step, N);
+  double all = 0;
+  for (int i = 0; i < N; i++) all += luma(&b.before, i) / N;
+  struct moments m = {0};
+  int64_t hits = 0;
+  for (int t = 0; t < TRIALS; t++) {
+    struct pt_cloud c;
+    apply(&b, t, &c);
+    double by = NAN;
+    for (int i = 0; i < 12; i++) {
+      double with = kind == 0 ? 0 : kind == 1 ? all : luma(&b.before, i);
+      double old = at(&b.before, "color", i, 1), new = at(&c, "color", i, 1);
+      if (new <= 0 || new >= 255 || fabs(old - with) < 10) continue;
+      double f = (new - with) / (old - with);
+      if (!isnan(by)) near(f, by, 1e-3);
+      by = f;
+    }
+    assert_false(isnan(by) != 0);
+    bool hit = fabs(by - 1) > 1e-5;
+    hits += hit;
+    if (hit) note(&m, by);
+    pt_cloud_free(&c);
+  }
+  check_share(hits, TRIALS, p);
+  check_uniform(&m, lo, hi);
+  done(&b);
+}
+
+static void color_jitters(void **state) {
+  (void)state;
+  check_fade("dict(type='RandomColorJitter', brightness=0.3)", 0, 0.7, 1.3, 0.95);
+  check_fade("dict(type='RandomColorJitter', contrast=(0.5, 0.9), p=0.4)", 1, 0.5, 0.9, 0.4);
+  check_fade("dict(type='RandomColorJitter', saturation=0.4, p=1)", 2, 0.6, 1.4, 1);
+  struct bench b;
+  set(&b, "dict(type='RandomColorJitter', hue=0.1, p=1)", N);
+  float *v = pt_cloud_find(&b.before, "color")->data;
+  v[0] = 200, v[1] = v[2] = 100;
+  struct moments hue = {0};
+  for (int t = 0; t < TRIALS; t++) {
+    struct pt_cloud c;
+    apply(&b, t, &c);
+    double g = at(&c, "color", 0, 1), u = at(&c, "color", 0, 2);
+    near(at(&c, "color", 0, 0), 200, 1e-4);
+    near(fmin(g, u), 100, 1e-4); /* value and saturation stay */
+    note(&hue, (g > u ? 1 : -1) * (fmax(g, u) - 100) / 100 / 6);
+    for (int i = 1; i < 9; i++) {
+      double old[2] = {0, 255}, new[2] = {0, 255};
+      for (int k = 0; k < 3; k++) {
+        old[0] = fmax(old[0], at(&b.before, "color", i, k));
+        old[1] = fmin(old[1], at(&b.before, "color", i, k));
+        new[0] = fmax(new[0], at(&c, "color", i, k));
+        new[1] = fmin(new[1], at(&c, "color", i, k));
+      }
+      near(new[0], old[0], 1e-3);
+      near(new[1], old[1], 1e-3);
+    }
+    pt_cloud_free(&c);
+  }
+  check_uniform(&hue, -0.1, 0.1);
+  done(&b);
+  /* The order of two is drawn: fading to black and then to the mean is another colour than the
+   * other way round. */
+  int64_t before = 0, trials = 600;
+  set(&b, "dict(type='RandomColorJitter', brightness=(0.5, 0.5), saturation=(0, 0), p=1)", 4);
+  for (int t = 0; t < 20; t++) { /* nothing left to draw but the order, which does not show */
+    struct pt_cloud c;
+    apply(&b, t, &c);
+    for (int i = 0; i < 4; i++) near(at(&c, "color", i, 0), luma(&b.before, i) / 2, 1e-3);
+    pt_cloud_free(&c);
+  }
+  done(&b);
+  set(&b, "dict(type='RandomColorJitter', brightness=(2, 2), contrast=(0, 0), p=1)", N);
+  v = pt_cloud_find(&b.before, "color")->data;
+  for (int i = 0; i < 3 * N; i++) v[i] = i < 3 * N / 2 ? 200 : 20;
+  for (int t = 0; t < trials; t++) { /* clipped before the mean: (255 + 40) / 2, else 220 */
+    struct pt_cloud c;
+    apply(&b, t, &c);
+    double w = at(&c, "color", 0, 0);
+    assert_true(fabs(w - 147.5) < 0.1 || fabs(w - 220) < 0.1);
+    before += fabs(w - 147.5) < 0.1;
+    pt_cloud_free(&c);
+  }
+  check_share(before, trials, 0.5);
+  done(&b);
+}
+
 /* ---- elastic distortion ---- */
 
 /* Noise of deviation `magnitude` smoothed twice over three nodes an axis: each pass of a box of
@@ -835,6 +991,17 @@ static void normals_refused(void **state) {
     }
 }
 
+static void colors_refused(void **state) {
+  (void)state;
+  refused("'RandomColorGrayScale'", "needs p");
+  refused("'RandomColorJitter', hue=0.6", "T.0.hue: must lie within -0.5 and 0.5");
+  refused("'RandomColorJitter', hue=(-0.6, 0)", "within -0.5 and 0.5");
+  refused("'RandomColorJitter', brightness=-1", "T.0.brightness: must not be negative");
+  refused("'RandomColorJitter', contrast=(2, 1)", "the lower first");
+  refused("'RandomColorJitter', saturation=(1, 2, 3)", "saturation");
+  refused("'RandomColorJitter', saturation='a'", "saturation");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rotations),      cmocka_unit_test(target_angles),
@@ -843,7 +1010,9 @@ int main(void) {
       cmocka_unit_test(dropout),        cmocka_unit_test(shuffle),
       cmocka_unit_test(crops),          cmocka_unit_test(grid),
       cmocka_unit_test(contrast),       cmocka_unit_test(translation),
-      cmocka_unit_test(color_noise),    cmocka_unit_test(elastic),
+      cmocka_unit_test(color_noise),    cmocka_unit_test(hue_saturation),
+      cmocka_unit_test(grays),          cmocka_unit_test(colors_refused),
+      cmocka_unit_test(color_jitters),  cmocka_unit_test(elastic),
       cmocka_unit_test(drops),          cmocka_unit_test(height),
       cmocka_unit_test(heights),        cmocka_unit_test(height_refused),
       cmocka_unit_test(normals),        cmocka_unit_test(normals_needed),
