@@ -21,6 +21,17 @@ run version
 check "version names the compiler" prints "compiler"
 check "version names the processor" prints "processor"
 
+spins() { # spins SETTING VALUE: what libgomp says it took from the environment
+  env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT $1 OMP_DISPLAY_ENV=verbose "$ptv3" version >"$out" 2>&1
+  status=$?
+  tail -n 40 "$out" | grep -q "GOMP_SPINCOUNT = '$2'"
+}
+if ldd "$ptv3" 2>/dev/null | grep -q libgomp; then
+  check "threads spin briefly" spins "" 10000
+  check "unless another count is asked for" spins GOMP_SPINCOUNT=77 77
+  check "or another policy" spins OMP_WAIT_POLICY=passive 0
+fi
+
 run version extra
 check "an operand too many is wrong use" is 2
 
