@@ -122,6 +122,11 @@ static int check_setup(const struct pt_train_log_setup *u, struct ptv3_error *er
   return PTV3_OK;
 }
 
+int64_t pt_train_log_bytes(int classes) {
+  return PT_LOG_SERIES * (int64_t)sizeof(struct pt_series) +
+         PT_LOG_IOUS * pt_max(classes, 1) * (int64_t)sizeof(double);
+}
+
 int pt_train_log_open(struct pt_train_log *log, struct pt_env *env,
                       const struct pt_train_log_setup *setup, struct ptv3_error *err) {
   *log = (struct pt_train_log){.env = env, .setup = *setup, .events = {.fd = -1}};

@@ -113,6 +113,9 @@ enum {
 int pt_train_log_open(struct pt_train_log *log, struct pt_env *env,
                       const struct pt_train_log_setup *setup, struct ptv3_error *err);
 
+/* What an open log takes, in bytes. */
+int64_t pt_train_log_bytes(int classes);
+
 /* One more line of train.log. */
 int pt_train_log_say(struct pt_train_log *log, struct ptv3_error *err, const char *fmt, ...)
     PT_PRINTF(3, 4);

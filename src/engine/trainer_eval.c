@@ -2,11 +2,8 @@
  * the training: the arena of the last step is given back first. */
 #include <math.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "evaluate.h"
-#include "file.h"
-#include "size.h"
 #include "trainer_int.h"
 
 int pt_trainer_fetch(void *user, const struct pt_param *p, float *dst, struct ptv3_error *err) {
@@ -19,7 +16,7 @@ int pt_trainer_fetch(void *user, const struct pt_param *p, float *dst, struct pt
   return pt_fail(err, PTV3_INTERNAL, "no parameter '%s'", p->name);
 }
 
-static struct pt_val_loss loss_of(struct trainer *t) {
+struct pt_val_loss pt_trainer_val_loss(struct trainer *t) {
   return (struct pt_val_loss){
       .mem = &t->env->mem, .criteria = &t->c.criteria, .classes = t->c.cfg.classes};
 }
@@ -27,7 +24,7 @@ static struct pt_val_loss loss_of(struct trainer *t) {
 int pt_trainer_validate(struct trainer *t, bool *better, struct ptv3_error *err) {
   struct pt_evaluation found = {0};
   struct pt_model model = {.cfg = t->c.cfg, .kernels = t->kernels};
-  struct pt_val_loss loss = loss_of(t);
+  struct pt_val_loss loss = pt_trainer_val_loss(t);
   *better = false;
   int status = pt_train_log_val_begin(&t->log, err);
   if (status) return status;
@@ -57,63 +54,5 @@ int pt_trainer_validate(struct trainer *t, bool *better, struct ptv3_error *err)
     t->sum.best_epoch = t->at.epoch;
   }
   pt_evaluation_free(&found);
-  return status;
-}
-
-/* ---- before training ---- */
-
-/* Of the file, or of coord.npy in a folder; 0 where there is none, which loading will tell. */
-static int bytes_of(struct pt_env *env, const char *path, int64_t *bytes,
-                    struct ptv3_error *err) {
-  struct stat st;
-  *bytes = stat(path, &st) ? 0 : (int64_t)st.st_size;
-  if (!pt_is_dir(path)) return PTV3_OK;
-  char *coord = pt_join(&env->mem, path, "coord.npy", err);
-  if (!coord) return err->status;
-  *bytes = stat(coord, &st) ? 0 : (int64_t)st.st_size;
-  pt_free(&env->mem, coord);
-  return PTV3_OK;
-}
-
-static int largest_scene(struct trainer *t, int64_t *largest, struct ptv3_error *err) {
-  int64_t most = -1;
-  *largest = 0;
-  for (int64_t i = 0; i < t->val.set.count; i++) {
-    int64_t bytes;
-    const int status = bytes_of(t->env, t->val.set.scene[i].path, &bytes, err);
-    if (status) return status;
-    if (bytes <= most) continue;
-    most = bytes;
-    *largest = i;
-  }
-  return PTV3_OK;
-}
-
-int pt_trainer_check_validation(struct trainer *t, struct ptv3_error *err) {
-  struct pt_cloud cloud = {0};
-  struct pt_need need = {.mem = &t->env->mem};
-  struct pt_predicted out = {0};
-  struct pt_model model = {.cfg = t->c.cfg, .kernels = t->kernels};
-  struct pt_val_loss loss = loss_of(t);
-  int64_t i;
-  int status = largest_scene(t, &i, err);
-  if (!status) status = pt_weights_sizes(t->env, &t->c.cfg, &model.w, err);
-  if (status) return status;
-  const struct pt_predict predict = {
-      .pipeline = &t->val.pipeline, .sample = (uint64_t)i, .need = &need, .loss = &loss};
-  status = pt_dataset_load(&t->val.set, t->env, i, &t->val.load, &cloud, err);
-  if (!status) status = pt_predict_cloud(t->env, &model, &cloud, &predict, &out, err);
-  if (!status && !need.fits) {
-    char least[24], limit[24];
-    status =
-        pt_fail(err, PTV3_BUDGET,
-                "validation of '%s' needs a memory budget of at least %s, has %s: training "
-                "would stop at the end of its first epoch",
-                t->val.set.scene[i].name, pt_bytes_text(need.least, least),
-                pt_bytes_text(t->env->mem.limit, limit));
-  }
-  pt_val_loss_free(&loss);
-  pt_need_free(&need);
-  pt_cloud_free(&cloud);
   return status;
 }

@@ -132,8 +132,13 @@ int pt_trainer_fetch(void *user, const struct pt_param *p, float *dst, struct pt
  * *better: it is the best so far. */
 int pt_trainer_validate(struct trainer *t, bool *better, struct ptv3_error *err);
 
-/* Whether validation of the scene whose file is the largest will fit the budget. The others are
- * not looked at: one of them may have more voxels, or be packed better. */
+/* The criteria of the configuration, for a validation. */
+struct pt_val_loss pt_trainer_val_loss(struct trainer *t);
+
+/* ---- trainer_fits.c ---- */
+
+/* Whether the validation of every scene will fit the budget. PTV3_BUDGET names the scene that
+ * needs most, and the least that would do for it. */
 int pt_trainer_check_validation(struct trainer *t, struct ptv3_error *err);
 
 #endif

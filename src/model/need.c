@@ -145,13 +145,13 @@ int64_t pt_need_guess_structure(const struct pt_ptv3 *cfg, const int64_t rows[PT
   return bytes;
 }
 
-int pt_need_estimate(struct pt_env *env, const struct pt_ptv3 *cfg,
-                     const struct pt_ptv3_weights *w, const struct pt_kernels *kernels,
-                     int64_t n, bool loaded, struct pt_need *need, struct ptv3_error *err) {
+/* For rows that are given, where nothing else is known. */
+static int need_of_rows(struct pt_env *env, const struct pt_ptv3 *cfg,
+                        const struct pt_ptv3_weights *w, const struct pt_kernels *kernels,
+                        const int64_t *rows, struct pt_need *need, struct ptv3_error *err) {
   struct pt_structure s = {.clouds = 1, .stages = cfg->stages, .orders = cfg->orders};
   struct pt_network net = {0};
-  int64_t rows[PT_MAX_STAGES] = {0}, offset[PT_MAX_STAGES][2];
-  pt_need_guess_rows(cfg, n, rows);
+  int64_t offset[PT_MAX_STAGES][2];
   const int64_t structure = pt_need_guess_structure(cfg, rows);
   for (int i = 0; i < cfg->stages; i++) {
     s.stage[i].n = rows[i];
@@ -161,15 +161,35 @@ int pt_need_estimate(struct pt_env *env, const struct pt_ptv3 *cfg,
   int status = pt_network_build(env, cfg, w, &s, kernels, 0, &net, err);
   if (status) return status;
   need->bytes[PT_MEM_STRUCTURE] += structure;
-  need->before += pt_max(structure, SORT_BYTES * n);
-  if (!loaded) {
-    need->bytes[PT_MEM_CLOUD] += CLOUD_BYTES * n;
-    need->bytes[PT_MEM_OUTPUT] += n * (int64_t)(sizeof(int32_t) + sizeof(float));
-    need->before += CLOUD_BYTES * n;
-  }
+  need->before += pt_max(structure, SORT_BYTES * rows[0]);
   status = pt_need_fill(env, &net, &s, w->data ? 0 : pt_weights_bytes(w), need, err);
   pt_network_free(&net);
   return status;
+}
+
+/* A cloud that takes so many bytes, and a label and a confidence of each voxel. */
+static void count_cloud(struct pt_need *need, int64_t n, int64_t bytes) {
+  need->bytes[PT_MEM_CLOUD] += bytes;
+  need->bytes[PT_MEM_OUTPUT] += n * (int64_t)(sizeof(int32_t) + sizeof(float));
+  need->before += bytes;
+}
+
+int pt_need_estimate(struct pt_env *env, const struct pt_ptv3 *cfg,
+                     const struct pt_ptv3_weights *w, const struct pt_kernels *kernels,
+                     int64_t n, bool loaded, struct pt_need *need, struct ptv3_error *err) {
+  int64_t rows[PT_MAX_STAGES] = {0};
+  pt_need_guess_rows(cfg, n, rows);
+  if (!loaded) count_cloud(need, n, CLOUD_BYTES * n);
+  return need_of_rows(env, cfg, w, kernels, rows, need, err);
+}
+
+int pt_need_at_most(struct pt_env *env, const struct pt_ptv3 *cfg,
+                    const struct pt_ptv3_weights *w, const struct pt_kernels *kernels,
+                    int64_t n, int64_t cloud, struct pt_need *need, struct ptv3_error *err) {
+  int64_t rows[PT_MAX_STAGES] = {0};
+  for (int i = 0; i < cfg->stages; i++) rows[i] = n;
+  count_cloud(need, n, cloud);
+  return need_of_rows(env, cfg, w, kernels, rows, need, err);
 }
 
 void pt_need_free(struct pt_need *need) {

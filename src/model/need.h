@@ -62,6 +62,11 @@ int pt_need_estimate(struct pt_env *env, const struct pt_ptv3 *cfg,
                      const struct pt_ptv3_weights *w, const struct pt_kernels *kernels,
                      int64_t n, bool loaded, struct pt_need *need, struct ptv3_error *err);
 
+/* The same as an upper bound: n rows on every stage, and `cloud` bytes for the cloud. */
+int pt_need_at_most(struct pt_env *env, const struct pt_ptv3 *cfg,
+                    const struct pt_ptv3_weights *w, const struct pt_kernels *kernels,
+                    int64_t n, int64_t cloud, struct pt_need *need, struct ptv3_error *err);
+
 /* The guess by itself: rows of every stage from those of the first, and bytes of the structure
  * of such rows. */
 void pt_need_guess_rows(const struct pt_ptv3 *cfg, int64_t n, int64_t rows[PT_MAX_STAGES]);

@@ -142,6 +142,7 @@ struct run {
   bool resume, skip_nan;
   const char *option; /* one change to the configuration */
   const char *more;   /* lines at the end of it */
+  const char *val;    /* folder of data.val below `folder`; NULL: that itself */
 };
 
 static int64_t calls, calls_at_most, allocations;
@@ -177,7 +178,7 @@ static int train(const struct run *r, struct pt_train_summary *sum, struct ptv3_
   snprintf(path, sizeof path, "%s/%s", folder, r->name);
   snprintf(root, sizeof root, "data.train.data_root='%s'", folder);
   char val[300];
-  snprintf(val, sizeof val, "data.val.data_root='%s'", folder);
+  snprintf(val, sizeof val, "data.val.data_root='%s/%s'", folder, r->val ? r->val : "");
   const char *options[6] = {root, val};
   int count = 2;
   if (r->option) options[count++] = r->option;
@@ -582,6 +583,66 @@ static void diverging_is_told(void **state) {
   assert_non_null(strstr(e.message, "scene"));
 }
 
+/* A scene of n points in a square of `size` metres. */
+static void write_square(const char *name, int n, float size) {
+  static float coord[40000][3];
+  static int32_t segment[40000];
+  struct pt_mem mem;
+  struct ptv3_error e;
+  char path[256];
+  pt_mem_init(&mem, 0);
+  for (int i = 0; i < n; i++) {
+    for (int k = 0; k < 2; k++)
+      coord[i][k] = size * (float)pt_philox_uniform(9, (uint64_t)k, (uint64_t)i);
+    coord[i][2] = 0, segment[i] = i % 2;
+  }
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  assert_int_equal(mkdir(path, 0777), 0);
+  snprintf(path, sizeof path, "%s/%s/coord.npy", folder, name);
+  assert_int_equal(pt_npy_write(&mem, path, PT_F32, 2, (int64_t[]){n, 3}, coord, &e), 0);
+  snprintf(path, sizeof path, "%s/%s/segment.npy", folder, name);
+  assert_int_equal(pt_npy_write(&mem, path, PT_I32, 1, (int64_t[]){n}, segment, &e), 0);
+}
+
+/* The scene with the most voxels is not that with the most points: where it does not fit,
+ * nothing is trained, and with what is named as the least it is. */
+static void validation_fits(void **state) {
+  (void)state;
+  struct pt_train_summary s;
+  struct ptv3_error e;
+  char path[256];
+  int told_so = 0;
+  for (int k = 0; k < 2; k++) {
+    snprintf(path, sizeof path, "%s/odd%s", folder, k ? "/val" : "");
+    assert_int_equal(mkdir(path, 0777), 0);
+  }
+  write_square("odd/val/packed", 40000, 2);
+  write_square("odd/val/spread", 20000, 60);
+  write_square("odd/val/wide", 15000, 90);
+  struct run r = {.name = "odd",
+                  .val = "odd",
+                  .threads = 1,
+                  .more = "epoch = 1\neval_epoch = 1\nbatch_size = 1\n"};
+  for (int64_t kb = 2000; kb <= 60000; kb += kb / 12) {
+    r.memory = kb << 10;
+    const int status = train(&r, &s, &e);
+    if (!status) break;
+    assert_int_equal(status, PTV3_BUDGET);
+    assert_true(s.steps == 0 || !strstr(e.message, "validation"));
+    const char *at =
+        strstr(e.message, "validation of 'spread' needs a memory budget of at least ");
+    double mib;
+    if (!at) continue;
+    told_so++;
+    assert_int_equal(sscanf(strstr(at, "least ") + 6, "%lf MiB", &mib), 1);
+    r.memory = (int64_t)((mib + 0.01) * 1048576);
+    must(&r, &s);
+    assert_true(s.finished && isfinite(s.miou));
+  }
+  print_message("%d budgets refused before the first step\n", told_so);
+  assert_true(told_so > 0 && s.finished);
+}
+
 static void small_budgets(void **state) {
   (void)state;
   struct pt_train_summary s;
@@ -650,6 +711,7 @@ int main(void) {
       cmocka_unit_test(compat_is_kept),
       cmocka_unit_test(compat_is_told),
       cmocka_unit_test(diverging_is_told),
+      cmocka_unit_test(validation_fits),
       cmocka_unit_test(small_budgets),
       cmocka_unit_test(failing_allocations),
   };
