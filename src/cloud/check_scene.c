@@ -86,9 +86,11 @@ static int look_at_channels(struct pt_look *k, const struct pt_cloud *c, const c
     if (!ch) {
       *all = false;
       snprintf(text, sizeof text, "no channel '%s'", name);
-      snprintf(fix, sizeof fix,
-               "add '%s' to the scene, or take it out of feat_keys and lower in_channels",
-               name);
+      snprintf(
+          fix, sizeof fix,
+          "add '%s' to the scene%s, or take it out of feat_keys and lower in_channels", name,
+          strcmp(name, "normal") ? ""
+                                 : " (the transform EstimateNormals, put first, makes it)");
       st = pt_check_note(k, PT_CHECK_NO_CHANNEL, path, text, fix, err);
     } else if (constant(ch)) {
       snprintf(text, sizeof text, "'%s' is %g for all points", name, pt_channel_at(ch, 0, 0));
