@@ -365,25 +365,6 @@ static int list_all(struct pt_dataset *d, const char *type, const struct pt_valu
                              "data_root, or a list of such");
 }
 
-int pt_dataset_rules(struct pt_dataset *d, struct pt_env *env, const struct pt_value *config,
-                     struct ptv3_error *err) {
-  const char *type;
-  int64_t ignore;
-  *d = (struct pt_dataset){.mem = &env->mem, .ignore = -1};
-  if (!pt_is_dict(config)) return PTV3_OK;
-  int st = pt_get_str(config, "type", "", &type, err);
-  if (!st) st = pt_get_int_in(config, "ignore_index", -1, INT32_MIN, INT32_MAX, &ignore, err);
-  if (st) return st;
-  const struct layout *l = find_layout(type);
-  enum native native = native_of(type);
-  d->segment = l ? l->segment : NULL;
-  d->ignore = (int32_t)ignore;
-  if (native == NUSCENES) d->floats = 5, d->strength = 1.0 / 255;
-  st = open_map(d, config, native, err);
-  if (st) pt_dataset_free(d);
-  return st;
-}
-
 /* Waymo's frames joined by their poses: other clouds than those that are read here. */
 static int refuse_joined(const struct pt_value *config, struct ptv3_error *err) {
   const struct pt_value *v = pt_get(config, "timestamp");
@@ -395,6 +376,27 @@ static int refuse_joined(const struct pt_value *config, struct ptv3_error *err) 
       "joins other frames to each one, which is not done here: only the frame "
       "itself is read; set timestamp=(0,), or write the joined frames as scenes "
       "and read them as DefaultDataset");
+}
+
+int pt_dataset_rules(struct pt_dataset *d, struct pt_env *env, const struct pt_value *config,
+                     struct ptv3_error *err) {
+  const char *type;
+  int64_t ignore;
+  *d = (struct pt_dataset){.mem = &env->mem, .ignore = -1};
+  if (!pt_is_dict(config)) return PTV3_OK;
+  int st = pt_get_str(config, "type", "", &type, err);
+  if (!st) st = pt_get_int_in(config, "ignore_index", -1, INT32_MIN, INT32_MAX, &ignore, err);
+  if (st) return st;
+  struct ptv3_error joined;
+  if (refuse_joined(config, &joined)) pt_warn(env, "%s", joined.message);
+  const struct layout *l = find_layout(type);
+  enum native native = native_of(type);
+  d->segment = l ? l->segment : NULL;
+  d->ignore = (int32_t)ignore;
+  if (native == NUSCENES) d->floats = 5, d->strength = 1.0 / 255;
+  st = open_map(d, config, native, err);
+  if (st) pt_dataset_free(d);
+  return st;
 }
 
 int pt_dataset_open(struct pt_dataset *d, struct pt_env *env, const struct pt_value *config,

@@ -50,7 +50,8 @@ int pt_dataset_open(struct pt_dataset *d, struct pt_env *env, const struct pt_va
                     const char *data_root, struct ptv3_error *err);
 
 /* The same without looking for scenes: d says how a scene of such a data set is read. Its type
- * need not be known, and config may be NULL: labels are classes then. */
+ * need not be known, and config may be NULL: labels are classes then. Where the data set joins
+ * frames (Waymo's timestamp), a warning says that a scene is read as it is. */
 int pt_dataset_rules(struct pt_dataset *d, struct pt_env *env, const struct pt_value *config,
                      struct ptv3_error *err);
 

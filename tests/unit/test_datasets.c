@@ -363,6 +363,10 @@ static void nuscenes_strength(void **state) {
 }
 
 /* How a scene is read, known without looking for any. */
+static void keep_warning(void *user, const char *message) {
+  snprintf(user, 600, "%s", message);
+}
+
 static void rules(void **state) {
   (void)state;
   struct pt_env env;
@@ -373,7 +377,9 @@ static void rules(void **state) {
   const char *text =
       "N = dict(type='NuScenesDataset', data_root='none')\n"
       "S = dict(type='ScanNetDataset', ignore_index=-100, learning_map={7: 3})\n"
-      "O = dict(type='MyDataset')\n";
+      "O = dict(type='MyDataset')\n"
+      "W = dict(type='WaymoDataset', timestamp=(0, -1))\n"
+      "V = dict(type='WaymoDataset', timestamp=(0,))\n";
   assert_int_equal(
       pt_config_parse(&env, text, (int64_t)strlen(text), "t", NULL, 0, &config, &err), 0);
   assert_int_equal(pt_dataset_rules(&d, &env, pt_get(config.root, "N"), &err), 0);
@@ -388,6 +394,15 @@ static void rules(void **state) {
   assert_true(!d.floats && !d.mapped && !d.segment && d.count == 0);
   pt_dataset_free(&d);
   assert_int_equal(pt_dataset_rules(&d, &env, NULL, &err), 0);
+  pt_dataset_free(&d);
+  char told[600] = "";
+  env.warn = keep_warning;
+  env.user = told;
+  assert_int_equal(pt_dataset_rules(&d, &env, pt_get(config.root, "V"), &err), 0);
+  assert_string_equal(told, "");
+  pt_dataset_free(&d);
+  assert_int_equal(pt_dataset_rules(&d, &env, pt_get(config.root, "W"), &err), 0);
+  assert_non_null(strstr(told, "W.timestamp: joins other frames"));
   pt_dataset_free(&d);
   pt_config_free(&config);
   assert_int_equal(env.mem.used, 0);
