@@ -399,6 +399,21 @@ int pt_dataset_rules(struct pt_dataset *d, struct pt_env *env, const struct pt_v
   return st;
 }
 
+static int fail_type(const struct pt_value *config, const char *type, struct ptv3_error *err) {
+  char names[400] = "SemanticKITTIDataset NuScenesDataset", near[PT_WORD], meant[100] = "";
+  for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
+    size_t used = strlen(names);
+    snprintf(names + used, sizeof names - used, " %s", layouts[i].type);
+  }
+  if (pt_nearest_word(type, names, near))
+    snprintf(meant, sizeof meant, "is '%s' meant? Otherwise ", near);
+  return pt_fail_pos(
+      err, PTV3_UNSUPPORTED, &config->at,
+      "the data set type '%s' is not known; %sfolders of .npy files and cloud files "
+      "can be read as DefaultDataset",
+      type, meant);
+}
+
 int pt_dataset_open(struct pt_dataset *d, struct pt_env *env, const struct pt_value *config,
                     const char *data_root, struct ptv3_error *err) {
   const char *type, *root;
@@ -408,11 +423,7 @@ int pt_dataset_open(struct pt_dataset *d, struct pt_env *env, const struct pt_va
   if (st) return st;
   const struct layout *l = find_layout(type);
   enum native native = native_of(type);
-  if (!l && native == NPY_FOLDERS)
-    return pt_fail_pos(err, PTV3_UNSUPPORTED, &config->at,
-                       "the data set type '%s' is not known; folders of .npy files and cloud "
-                       "files can be read as DefaultDataset",
-                       type);
+  if (!l && native == NPY_FOLDERS) return fail_type(config, type, err);
   static const char *const elsewhere[] = {"transform", "test_mode", "test_cfg", "cache",
                                           "loop"};
   for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)

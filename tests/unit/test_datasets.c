@@ -247,6 +247,12 @@ static void refusals(void **state) {
   refuse("dict(type='SemanticKITTIDataset', split='val', timestamp=(0, -1))", "kitti",
          PTV3_CONFIG, "timestamp=(0,)");
   refuse("dict(type='NoSuchDataset', split='val')", "kitti", PTV3_UNSUPPORTED, "NoSuchDataset");
+  refuse("dict(type='ScanNetDatset', split='val')", "kitti", PTV3_UNSUPPORTED,
+         "'ScanNetDatset' is not known; is 'ScanNetDataset' meant?");
+  refuse("dict(type='SemanticKittiDataset', split='val')", "kitti", PTV3_UNSUPPORTED,
+         "is 'SemanticKITTIDataset' meant?");
+  refuse("dict(type='NuScenesImagePointDataset', split='val')", "kitti", PTV3_UNSUPPORTED,
+         "is not known; folders of");
   refuse("dict(split='val')", "kitti", PTV3_CONFIG, "type");
 }
 
