@@ -353,6 +353,7 @@ int pt_train(struct pt_env *env, const struct pt_value *root, const struct pt_tr
   if (!status && t.c.evaluate) status = pt_trainer_check_validation(&t, &e);
   t.writing = t.writing || !status;
   if (!status) status = pt_trainer_make_folder(&t, &e);
+  if (!status) status = pt_trainer_keep_config(&t, &e);
   if (!status) status = pt_trainer_log_begin(&t, &e);
   t.writing = t.writing && status;
   if (!status) status = run(&t, &e);

@@ -135,6 +135,11 @@ int pt_trainer_validate(struct trainer *t, bool *better, struct ptv3_error *err)
 /* The criteria of the configuration, for a validation. */
 struct pt_val_loss pt_trainer_val_loss(struct trainer *t);
 
+/* ---- trainer_config.c ---- */
+
+/* Writes <save_path>/config.py, unless this training, resumed, has one. */
+int pt_trainer_keep_config(struct trainer *t, struct ptv3_error *err);
+
 /* ---- trainer_fits.c ---- */
 
 /* Whether the validation of every scene will fit the budget. PTV3_BUDGET names the scene that

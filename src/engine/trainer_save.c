@@ -89,8 +89,8 @@ static int make_folder(const char *path, struct ptv3_error *err) {
 /* A process killed between naming a file and putting it in its place leaves it beside:
  * "model_last.pth.tmp-123-0" (file.c). */
 static void remove_left(const char *folder) {
-  static const char *const ours[] = {"model_", "epoch_",  "train.",
-                                     "val.",   "report.", "events."};
+  static const char *const ours[] = {"model_",  "epoch_",  "train.", "val.",
+                                     "report.", "events.", "config."};
   char path[4500];
   DIR *dir = opendir(folder);
   if (!dir) return;
@@ -108,6 +108,8 @@ static void remove_left(const char *folder) {
 int pt_trainer_make_folder(struct trainer *t, struct ptv3_error *err) {
   char models[4200];
   int status = make_folder(t->path, err);
+  if (!status && !pt_is_dir(t->path))
+    status = pt_fail(err, PTV3_IO, "'%s' is not a folder", t->path);
   if (!status) status = pt_trainer_lock(t, err);
   if (status) return status;
   remove_left(t->path);

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "file.h"
 #include "mem.h"
 
 /* ---- memory: blocks that are freed together ---- */
@@ -178,6 +179,13 @@ void pt_value_unused(const struct pt_value *root,
  * are arrays. Caller frees *text with pt_free. n (NULL allowed): its bytes. */
 int pt_value_json(struct pt_mem *mem, const struct pt_value *v, char **text, int64_t *n,
                   struct ptv3_error *err);
+
+/* The entries of a root as lines of a Python configuration, which read back as the same tree;
+ * those whose key is no name in Python are left out, with a comment. A failed write is told by
+ * pt_out_commit. */
+int pt_value_python(struct pt_out *out, const struct pt_value *root, struct ptv3_error *err);
+/* A string as a literal of such a file. */
+void pt_python_string(struct pt_out *out, const char *s);
 
 /* repr() of a float as Python prints it: 0.006, 1e-05, 1e+16, inf, nan. Call within a "C"
  * numeric locale (pyconfig and pt_value_json see to that themselves). */

@@ -118,11 +118,19 @@ check "and of each scene" grep -q 'Test: \[2/2\] Loss [0-9]' "$work/long/train.l
 check "lines of validation" says '^Val result: mIoU/mAcc/allAcc '
 check "lines of classes" says '^Class_1-box Result: iou/accuracy '
 check "nothing is coloured in a pipe" no_escapes
-check "its files" only "$work/long" events.out.tfevents.ptv3 model report.html train.csv train.log val.csv
+check "its files" only "$work/long" config.py events.out.tfevents.ptv3 model report.html train.csv train.log val.csv
 check "its checkpoints" only "$work/long/model" model_best.pth model_last.pth
 check "a row a step, a row a validation" logged "$work/long" 60 3
 check "the log has the classes" grep -q 'Class_0-floor Result' "$work/long/train.log"
 check "the report" grep -q '</svg>' "$work/long/report.html"
+
+run config "$work/long/config.py"
+cp "$out" "$work/kept.json"
+run config "$config" --options epoch=24 save_path="$work/long"
+check "config.py is the configuration that was trained" cmp -s "$out" "$work/kept.json"
+run train "$work/long/config.py" --resume --threads 1
+check "and goes on by itself" is 0
+check "in its own folder" says "long/model/model_last.pth' is finished"
 
 # The last validation of a training is what eval makes of its checkpoint.
 scored() { # FOLDER ARGS...

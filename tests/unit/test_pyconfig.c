@@ -5,7 +5,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -40,6 +42,53 @@ static void test_files(void **state) {
   (void)state;
   same_as_file(DATA "room-ptv3.py", NULL, 0, DATA "room-ptv3.json");
   same_as_file(DATA "room-ptv3.py", overrides, COUNT(overrides), DATA "room-ptv3.options.json");
+}
+
+/* Written as Python and read again it is the same tree. */
+static void back_and_forth(struct pt_env *env, const struct pt_config *c) {
+  struct pt_out out;
+  struct pt_config again;
+  struct ptv3_error err = {0};
+  char folder[] = "/tmp/ptv3-config-XXXXXX", path[64], *a, *b;
+  assert_non_null(mkdtemp(folder));
+  snprintf(path, sizeof path, "%s/config.py", folder);
+  assert_int_equal(pt_out_open(&out, &env->mem, path, &err), 0);
+  assert_int_equal(pt_value_python(&out, c->root, &err), 0);
+  assert_int_equal(pt_out_commit(&out, &err), 0);
+  if (pt_config_load(env, path, NULL, 0, &again, &err)) fail_msg("%s", err.message);
+  assert_int_equal(pt_value_json(&env->mem, c->root, &a, NULL, &err), 0);
+  assert_int_equal(pt_value_json(&env->mem, again.root, &b, NULL, &err), 0);
+  assert_string_equal(a, b);
+  pt_free(&env->mem, a), pt_free(&env->mem, b);
+  pt_config_free(&again);
+  unlink(path);
+  rmdir(folder);
+}
+
+static void test_python(void **state) {
+  (void)state;
+  static const char text[] =
+      "a = [1, -2.5, 1e300, 1e-7, -0.0, 1e999, -1e999, True, None, (3,), (), {}, []]\n"
+      "b = {1: 'x', 'class': 2, 'a b': 3, None: 4, (True): 5}\n"
+      "c = dict(lambda_=1, type=\"q\\\"uo\\\\te\", path='{ {x} }', "
+      "nest=[[[dict(a=[dict()])]]])\n"
+      "d = 'a\\nb\\tc\\x01\\u00e4\\U0001f600\\ud800'\n"
+      "e = '{' + '{ fileDirname }' + '}'\n"
+      "f = -9223372036854775807 - 1\n"
+      "g = [i for i in range(40)]\n";
+  struct pt_env env;
+  struct pt_config c;
+  struct ptv3_error err = {0};
+  pt_env_init(&env, 1, 0);
+  if (pt_config_parse(&env, text, (int64_t)strlen(text), "t.py", NULL, 0, &c, &err))
+    fail_msg("%s", err.message);
+  back_and_forth(&env, &c);
+  pt_config_free(&c);
+  if (pt_config_load(&env, DATA "room-ptv3.py", overrides, COUNT(overrides), &c, &err))
+    fail_msg("%s", err.message);
+  back_and_forth(&env, &c);
+  pt_config_free(&c);
+  assert_int_equal(env.mem.used, 0);
 }
 
 static int parse(struct pt_env *env, const char *text, int64_t n, struct pt_config *c,
@@ -270,11 +319,17 @@ static void test_failing_allocations(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_files),       cmocka_unit_test(test_constructs),
-      cmocka_unit_test(test_refused),     cmocka_unit_test(test_nesting),
-      cmocka_unit_test(test_base_errors), cmocka_unit_test(test_getters),
-      cmocka_unit_test(test_unused),      cmocka_unit_test(test_class_lists),
-      cmocka_unit_test(test_prefixes),    cmocka_unit_test(test_failing_allocations),
+      cmocka_unit_test(test_files),
+      cmocka_unit_test(test_python),
+      cmocka_unit_test(test_constructs),
+      cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_nesting),
+      cmocka_unit_test(test_base_errors),
+      cmocka_unit_test(test_getters),
+      cmocka_unit_test(test_unused),
+      cmocka_unit_test(test_class_lists),
+      cmocka_unit_test(test_prefixes),
+      cmocka_unit_test(test_failing_allocations),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
