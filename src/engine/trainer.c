@@ -302,7 +302,8 @@ static int end_epoch(struct trainer *t, bool ran, struct ptv3_error *err) {
   t->sound = false;
   if (t->part == 0) pt_trainer_keep(t);
   t->writing = true;
-  status = pt_trainer_save(t, PT_SAVE_LAST, err);
+  status = pt_trainer_log_saving(t, err);
+  if (!status) status = pt_trainer_save(t, PT_SAVE_LAST, err);
   if (!status && better) status = pt_trainer_save(t, PT_SAVE_BEST, err);
   if (!status && t->c.save_freq > 0 && t->at.epoch % t->c.save_freq == 0)
     status = pt_trainer_save(t, PT_SAVE_EPOCH, err);
@@ -334,6 +335,11 @@ static int run(struct trainer *t, struct ptv3_error *err) {
     if (!status && t->at.batch >= batches) status = end_epoch(t, left, err);
   }
   t->sum.finished = !status && t->at.epoch >= t->c.epochs;
+  if (t->sum.finished && t->at.step > first) {
+    t->writing = true;
+    status = pt_trainer_log_best(t, err);
+    t->writing = status != PTV3_OK;
+  }
   return leave(t, first, status, err);
 }
 

@@ -120,6 +120,9 @@ int pt_trainer_log_scene(void *trainer, int64_t scene, const struct pt_scene_sco
                          struct ptv3_error *err);
 int pt_trainer_log_scores(struct trainer *t, const struct pt_evaluation *e,
                           struct ptv3_error *err);
+/* "Saving checkpoint to: ...", before it is; "Best mIoU: ..." at the end of all. */
+int pt_trainer_log_saving(struct trainer *t, struct ptv3_error *err);
+int pt_trainer_log_best(struct trainer *t, struct ptv3_error *err);
 int pt_trainer_log_epoch(struct trainer *t, struct ptv3_error *err);
 void pt_trainer_log_end(struct trainer *t);
 

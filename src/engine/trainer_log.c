@@ -19,6 +19,22 @@ static const char *name_of(const struct pt_criterion *c) {
   return c->kind == PT_LOVASZ ? "LovaszLoss" : "CrossEntropyLoss";
 }
 
+/* What Pointcept's trainer says first, as far as it has a meaning here. */
+static int say_begin(struct trainer *t, struct ptv3_error *err) {
+  const char *weight = t->o->weight ? t->o->weight : t->c.weight;
+  int64_t params = 0;
+  for (int64_t i = 0; i < t->w.params; i++)
+    if (!t->w.param[i].buffer && !pt_train_frozen(&t->c, t->w.param[i].name))
+      params += t->w.param[i].size;
+  int status = pt_train_log_say(&t->log, err, "Save path: %s", t->path);
+  if (!status) status = pt_train_log_say(&t->log, err, "Num params: %lld", (long long)params);
+  if (!status && weight && !t->resumed)
+    status = pt_train_log_say(&t->log, err, "Loading weight at: %s", weight);
+  if (!status)
+    status = pt_train_log_say(&t->log, err, ">>>>>>>>>>>>>>>> Start Training >>>>>>>>>>>>>>>>");
+  return status;
+}
+
 int pt_trainer_log_begin(struct trainer *t, struct ptv3_error *err) {
   struct pt_train_log_setup s = {
       .folder = t->path,
@@ -39,7 +55,8 @@ int pt_trainer_log_begin(struct trainer *t, struct ptv3_error *err) {
     s.part[i] = name_of(&t->c.criteria.criterion[i]);
   t->quiet = true; /* that it goes on has been told */
   t->shown = pt_seconds();
-  const int status = pt_train_log_open(&t->log, t->env, &s, err);
+  int status = pt_train_log_open(&t->log, t->env, &s, err);
+  if (!status) status = say_begin(t, err);
   t->quiet = false;
   t->shown = 0;
   return status;
@@ -82,6 +99,19 @@ int pt_trainer_log_scene(void *trainer, int64_t scene, const struct pt_scene_sco
   t->quiet = false;
   t->writing = status != PTV3_OK;
   return status;
+}
+
+int pt_trainer_log_saving(struct trainer *t, struct ptv3_error *err) {
+  t->quiet = true;
+  const int status =
+      pt_train_log_say(&t->log, err, "Saving checkpoint to: %s/model/model_last.pth", t->path);
+  t->quiet = false;
+  return status;
+}
+
+int pt_trainer_log_best(struct trainer *t, struct ptv3_error *err) {
+  if (isnan(t->sum.best)) return PTV3_OK;
+  return pt_train_log_say(&t->log, err, "Best mIoU: %.4f", t->sum.best);
 }
 
 int pt_trainer_log_scores(struct trainer *t, const struct pt_evaluation *e,

@@ -122,6 +122,17 @@ check "its files" only "$work/long" config.py events.out.tfevents.ptv3 model rep
 check "its checkpoints" only "$work/long/model" model_best.pth model_last.pth
 check "a row a step, a row a validation" logged "$work/long" 60 3
 check "the log has the classes" grep -q 'Class_0-floor Result' "$work/long/train.log"
+# In the words of Pointcept's trainer and hooks, in their order.
+words() {
+  awk '{ sub(/^\[[^]]* INFO ptv3\] /, ""); print }' "$1" >"$work/words"
+  grep -q '^Save path: .*long$' "$work/words" && grep -qx 'Num params: [0-9]*' "$work/words" &&
+    grep -qx '>* Start Training >*' "$work/words" &&
+    grep -qx 'Train: \[1/3\]\[20/20\] Data [0-9.]* ([0-9.]*) Batch [0-9.]* ([0-9.]*) Remain 00:00:[0-9][0-9] loss: [0-9.]* Lr: 0.[0-9]\{5\}' "$work/words" &&
+    grep -qx 'Train result: loss: [0-9.]* ' "$work/words" &&
+    grep -A1 '^Currently Best mIoU: ' "$work/words" | grep -qx 'Saving checkpoint to: .*/long/model/model_last.pth' &&
+    tail -n 1 "$work/words" | grep -qx 'Best mIoU: [01]\.[0-9]*'
+}
+check "the log in Pointcept's words" words "$work/long/train.log"
 check "the report" grep -q '</svg>' "$work/long/report.html"
 
 run config "$work/long/config.py"
