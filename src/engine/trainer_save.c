@@ -79,7 +79,7 @@ static int make_folder(const char *path, struct ptv3_error *err) {
   for (size_t i = 0; path[i]; i++) {
     part[i] = path[i];
     part[i + 1] = 0;
-    if (i == 0 || (path[i] != '/' && path[i + 1])) continue;
+    if (path[i + 1] && (i == 0 || path[i] != '/')) continue;
     if (mkdir(part, 0777) && errno != EEXIST)
       return pt_fail(err, PTV3_IO, "cannot make the folder '%s': %s", part, strerror(errno));
   }

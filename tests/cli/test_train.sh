@@ -103,6 +103,15 @@ check "is told" says "'$config' is not a folder"
 train /proc/none
 check "a folder that cannot be made" is 1
 check "is told" says "cannot make the folder '/proc/none'"
+where=$(pwd)
+here() { # a folder whose name is one letter, in the folder it is called in
+  cd "$work" && PATH_TO=$(cd "$where" && cd "$(dirname "$ptv3")" && pwd)/ptv3 &&
+    "$PATH_TO" train "$config" --save-path m --threads 1 --stop-after 1 >"$out" 2>"$err"
+  status=$?
+  cd "$where" || exit 1
+}
+here
+check "a folder of one letter" is 0
 mkdir -p "$work/taken/model/model_last.pth"
 train "$work/taken" --stop-after 1
 check "a checkpoint that cannot be written" is 1
