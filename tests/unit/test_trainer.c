@@ -573,6 +573,28 @@ static void threads_do_not_show_in_bf16(void **state) {
   assert_same("bf16", "bf16b");
 }
 
+/* With enable_amp checkpoints have the state of a GradScaler, resumed or not. */
+static void scaler_is_kept(void **state) {
+  (void)state;
+  struct pt_train_summary s;
+  struct pt_mem mem;
+  struct pt_tensors part;
+  char path[256];
+  const char *option = "enable_amp=True";
+  must(&(struct run){.name = "amp", .option = option}, &s);
+  must(&(struct run){.name = "amp2", .option = option, .stop_after = 3}, &s);
+  must(&(struct run){.name = "amp2", .option = option, .resume = true}, &s);
+  assert_same("amp", "amp2");
+  pt_mem_init(&mem, 0);
+  for (int k = 0; k < 2; k++) {
+    snprintf(path, sizeof path, "%s/%s/model/model_last.pth", folder, k ? "whole" : "amp");
+    assert_int_equal(pt_tensors_open_part(&part, &mem, path, "scaler", NULL), 0);
+    const char *scale = pt_tensors_extra(&part, "scale");
+    assert_true(k ? !scale : scale && strcmp(scale, "65536") == 0);
+    pt_tensors_free(&part);
+  }
+}
+
 static void diverging_is_told(void **state) {
   (void)state;
   struct pt_train_summary s;
@@ -710,6 +732,7 @@ int main(void) {
       cmocka_unit_test(other_networks),
       cmocka_unit_test(compat_is_kept),
       cmocka_unit_test(compat_is_told),
+      cmocka_unit_test(scaler_is_kept),
       cmocka_unit_test(diverging_is_told),
       cmocka_unit_test(validation_fits),
       cmocka_unit_test(small_budgets),
