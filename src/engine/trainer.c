@@ -208,6 +208,7 @@ static int build(struct trainer *t, struct ptv3_error *err) {
   if ((status = pt_trainer_lock(t, err))) return status;
   t->writing = false;
   if ((status = open_data(t, err))) return status;
+  if ((status = pt_trainer_mark_recipe(t, err))) return status;
   status = build_weights(t, err);
   if (!status) status = build_optimiser(t, err);
   if (status == PTV3_BUDGET) return name_least(t, err);

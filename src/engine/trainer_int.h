@@ -26,6 +26,7 @@ struct trainer {
   const struct pt_kernels *kernels;
   const char *path; /* save_path */
   uint64_t seed;
+  int64_t recipe; /* a mark of what else in the configuration settles a step */
   struct pt_split train, val;
   struct pt_loader *loader;
   struct pt_train_weights w;
@@ -85,6 +86,9 @@ int pt_trainer_resume(struct trainer *t, struct ptv3_error *err);
 enum { PT_TRAINER_NOTES = 16 };
 int pt_trainer_notes(const struct trainer *t,
                      struct pt_checkpoint_note note[static PT_TRAINER_NOTES]);
+
+/* Sets t->recipe: of model, data.train.transform, mix_prob and clip_grad. */
+int pt_trainer_mark_recipe(struct trainer *t, struct ptv3_error *err);
 
 /* Compares them with this run, t->at and the schedule being the checkpoint's. Another seed,
  * other batches in the middle of an epoch, or more steps than its schedule has: PTV3_MISMATCH.

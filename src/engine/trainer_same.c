@@ -12,22 +12,49 @@ struct fact {
 };
 enum { FACTS = 4 };
 
-/* FNV-1a over the names of the scenes in order: 48 bits, which a note holds anywhere. */
-static int64_t mark_of(const struct pt_dataset *d) {
-  uint64_t h = UINT64_C(0xcbf29ce484222325);
-  for (int64_t i = 0; i < d->count; i++) {
-    const char *name = d->scene[i].name;
-    do h = (h ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
-    while (*name++);
+/* FNV-1a, going on from h, over a text and the NUL at its end. */
+static uint64_t add_text(uint64_t h, const char *s) {
+  do h = (h ^ (unsigned char)*s) * UINT64_C(0x100000001b3);
+  while (*s++);
+  return h;
+}
+static const uint64_t NO_TEXT = UINT64_C(0xcbf29ce484222325);
+
+/* 48 bits, which a note holds anywhere. */
+static int64_t mark_of(uint64_t h) { return (int64_t)(h >> 16); }
+
+/* Of the names of the scenes in order. */
+static int64_t scenes_mark(const struct pt_dataset *d) {
+  uint64_t h = NO_TEXT;
+  for (int64_t i = 0; i < d->count; i++) h = add_text(h, d->scene[i].name);
+  return mark_of(h);
+}
+
+int pt_trainer_mark_recipe(struct trainer *t, struct ptv3_error *err) {
+  const struct pt_value *root = t->root, *data = pt_get(pt_get(root, "data"), "train");
+  const struct pt_value *const part[] = {pt_get(root, "model"), pt_get(data, "transform"),
+                                         pt_get(root, "mix_prob"), pt_get(root, "clip_grad")};
+  uint64_t h = NO_TEXT;
+  for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
+    char *json;
+    if (pt_is_none(part[i])) {
+      h = add_text(h, "null");
+      continue;
+    }
+    const int status = pt_value_json(&t->env->mem, part[i], &json, NULL, err);
+    if (status) return status;
+    h = add_text(h, json);
+    pt_free(&t->env->mem, json);
   }
-  return (int64_t)(h >> 16);
+  t->recipe = mark_of(h);
+  return PTV3_OK;
 }
 
 static void facts_of(const struct trainer *t, struct fact f[static FACTS]) {
   f[0] = (struct fact){"batch_size", "batches of %lld scenes", t->c.batch_size};
   f[1] = (struct fact){"batches", "%lld batches an epoch", pt_loader_batches(t->loader)};
   f[2] = (struct fact){"accumulate", "%lld batches a step", t->c.accumulate};
-  f[3] = (struct fact){"data", NULL, mark_of(&t->train.set)};
+  f[3] = (struct fact){"data", NULL, scenes_mark(&t->train.set)};
 }
 
 int pt_trainer_notes(const struct trainer *t,
@@ -39,6 +66,7 @@ int pt_trainer_notes(const struct trainer *t,
     note[n++] = (struct pt_checkpoint_note){f[k].key, NULL, f[k].now};
   note[n++] = (struct pt_checkpoint_note){"batch", NULL, t->whole.batch};
   note[n++] = (struct pt_checkpoint_note){"epochs", NULL, t->c.epochs};
+  note[n++] = (struct pt_checkpoint_note){"recipe", NULL, t->recipe};
   note[n++] = (struct pt_checkpoint_note){"seed", NULL, (int64_t)t->seed};
   note[n++] = (struct pt_checkpoint_note){"best_epoch", NULL, t->sum.best_epoch};
   note[n++] = (struct pt_checkpoint_note){"skipped", NULL, t->sum.skipped};
@@ -106,6 +134,12 @@ int pt_trainer_compare(struct trainer *t, const struct pt_notes *n, const char *
             "'%s' was made with %s: the epochs to come differ from those it would have had",
             path, change);
   }
+  if (pt_notes_number(n, "recipe", t->recipe) != t->recipe)
+    pt_warn(
+        t->env,
+        "'%s' was made with another model, data.train.transform, mix_prob or clip_grad: from "
+        "here on it is another training",
+        path);
   if (epochs != t->c.epochs)
     pt_warn(t->env, "'%s' was to have %lld epochs, this run has %lld", path, (long long)epochs,
             (long long)t->c.epochs);

@@ -276,6 +276,11 @@ train "$work/other" --resume $few --data-root "$work/more"
 check "other scenes between epochs" is 0
 check "are told" says 'the epochs to come differ'
 train "$work/short" --stop-after 1
+train "$work/short" --resume --stop-after 1
+check "the same configuration" fails says 'another training'
+train "$work/short" --resume --stop-after 1 --options model.backbone.drop_path=0.1
+check "another drop_path is told" says 'made with another model, .* from here on it is another training'
+train "$work/short" --stop-after 1
 train "$work/short" --resume --options epoch=6 eval_epoch=6
 check "more epochs than the OneCycleLR has steps for" is 5
 check "says what to do" says "is for 6 steps; 1 are done and 11 would follow: resume with"
