@@ -136,5 +136,8 @@ for config in configs/*/*.py; do
 done
 run predict $aerial --weight random:1 $scene -o "$work/x.npy" -q
 check "the features of the aerial one are in any LAS file" is 0
+run predict configs/scannet/semseg-pt-v3-tiny.py --weight random:1 $scene -o "$work/x.npy" -q \
+  --fill color=128,128,128
+check "the one for rooms makes its normals and heights itself" is 0
 
 finish
