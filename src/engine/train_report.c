@@ -19,7 +19,7 @@ static const char style[] =
     "h1{font-size:1.5em;margin:0}h2{font-size:1.1em;margin:28px 0 8px}"
     "p{margin:4px 0 16px;color:var(--soft)}\n"
     ".tiles{display:flex;flex-wrap:wrap;gap:12px;margin:0 0 16px}"
-    ".tile{flex:1 1 140px;background:var(--card);border:1px solid var(--edge);"
+    ".tile{flex:1 1 112px;background:var(--card);border:1px solid var(--edge);"
     "border-radius:8px;padding:10px 14px}"
     ".tile b{display:block;font-size:1.35em;font-variant-numeric:tabular-nums}"
     ".tile span{color:var(--soft);font-size:.85em}\n"
