@@ -51,9 +51,10 @@ void pt_map_close(struct pt_map *map) {
 
 void pt_map_drop(const struct pt_map *map, const uint8_t *from, const uint8_t *to) {
 #ifdef MADV_DONTNEED
+  if (map->size <= 0) return;
   const uint8_t *end = map->data + map->size;
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
-  if (map->size <= 0 || from < map->data || to <= from || to > end) return;
+  if (from < map->data || to <= from || to > end) return;
   /* The page in front is shared with what was dropped before; the one behind is still to be
    * read, but at the end of the file. */
   uintptr_t first = (uintptr_t)from & ~(uintptr_t)(page - 1), last = (uintptr_t)to;
