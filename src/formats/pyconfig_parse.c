@@ -92,14 +92,7 @@ static bool accept_word(struct parser *p, const char *word) {
 }
 
 static bool is_keyword(const struct pt_token *t) {
-  static const char *const words[] = {
-      "and",    "as",   "assert", "async",  "await",    "break", "class", "continue", "def",
-      "del",    "elif", "else",   "except", "finally",  "for",   "from",  "global",   "if",
-      "import", "in",   "is",     "lambda", "nonlocal", "not",   "or",    "pass",     "raise",
-      "return", "try",  "while",  "with",   "yield",    "True",  "False", "None"};
-  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-    if (is_word(t, words[i])) return true;
-  return false;
+  return t->kind == PT_TOK_NAME && pt_is_python_keyword(t->s, t->n);
 }
 
 /* A node for the name at the next token. */

@@ -186,6 +186,12 @@ int pt_value_json(struct pt_mem *mem, const struct pt_value *v, char **text, int
 int pt_value_python(struct pt_out *out, const struct pt_value *root, struct ptv3_error *err);
 /* A string as a literal of such a file. */
 void pt_python_string(struct pt_out *out, const char *s);
+/* Whether the n letters are a word of Python's grammar, and so no name. */
+bool pt_is_python_keyword(const char *s, int64_t n);
+
+/* The character at byte *i of n bytes of UTF-8 that were checked when they were read (lone
+ * surrogates are possible); moves *i past it. */
+uint32_t pt_utf8_next(const char *s, int64_t n, int64_t *i);
 
 /* repr() of a float as Python prints it: 0.006, 1e-05, 1e+16, inf, nan. Call within a "C"
  * numeric locale (pyconfig and pt_value_json see to that themselves). */

@@ -60,12 +60,12 @@ const char *pt_float_repr(double f, char buf[static 32]) {
   return buf;
 }
 
-/* One character of UTF-8 (checked by the reader; lone surrogates possible). */
-static uint32_t next_char(const unsigned char *s, int64_t n, int64_t *i) {
-  uint32_t c = s[(*i)++];
+uint32_t pt_utf8_next(const char *s, int64_t n, int64_t *i) {
+  const unsigned char *u = (const unsigned char *)s;
+  uint32_t c = u[(*i)++];
   int more = c < 0xc0 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
   if (more) c &= 0x3fu >> more;
-  while (more-- > 0 && *i < n) c = c << 6 | (s[(*i)++] & 0x3f);
+  while (more-- > 0 && *i < n) c = c << 6 | (u[(*i)++] & 0x3f);
   return c;
 }
 
@@ -73,7 +73,7 @@ static void put_string(struct text *t, const char *s, int64_t n) {
   char esc[16];
   puts_(t, "\"");
   for (int64_t i = 0; i < n && !t->status;) {
-    uint32_t c = next_char((const unsigned char *)s, n, &i);
+    uint32_t c = pt_utf8_next(s, n, &i);
     const char *at = c && c < 128 ? strchr("\"\"\\\\\nn\rr\tt\bb\ff", (int)c) : NULL;
     if (at && (c == '"' || c == '\\' || c < 32))
       snprintf(esc, sizeof esc, "\\%c", at[1]);

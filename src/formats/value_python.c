@@ -16,21 +16,12 @@ static void indent(struct pt_out *out, int depth) {
   for (int i = 0; i < depth; i++) pt_writef(out, "    ");
 }
 
-/* One character of UTF-8 (checked by the reader; lone surrogates possible). */
-static uint32_t next_char(const unsigned char *s, int64_t n, int64_t *i) {
-  uint32_t c = s[(*i)++];
-  int more = c < 0xc0 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
-  if (more) c &= 0x3fu >> more;
-  while (more-- > 0 && *i < n) c = c << 6 | (s[(*i)++] & 0x3f);
-  return c;
-}
-
 /* "{{" would be taken for a variable of a base. */
 static void put_string(struct pt_out *out, const char *s, int64_t n) {
   uint32_t before = 0;
   pt_writef(out, "\"");
   for (int64_t i = 0; i < n;) {
-    const uint32_t c = next_char((const unsigned char *)s, n, &i);
+    const uint32_t c = pt_utf8_next(s, n, &i);
     if (c == '"' || c == '\\')
       pt_writef(out, "\\%c", (int)c);
     else if (c == '\n')
@@ -77,23 +68,26 @@ static void put_scalar(struct pt_out *out, const struct pt_value *v) {
   }
 }
 
-/* Whether a key can stand before "=". */
-static bool is_name(const struct pt_value *k) {
-  static const char *const keyword[] = {
+bool pt_is_python_keyword(const char *s, int64_t n) {
+  static const char *const word[] = {
       "False", "None",     "True",  "and",    "as",   "assert", "async",  "await",    "break",
       "class", "continue", "def",   "del",    "elif", "else",   "except", "finally",  "for",
       "from",  "global",   "if",    "import", "in",   "is",     "lambda", "nonlocal", "not",
       "or",    "pass",     "raise", "return", "try",  "while",  "with",   "yield"};
+  for (size_t i = 0; i < sizeof word / sizeof *word; i++)
+    if ((int64_t)strlen(word[i]) == n && memcmp(word[i], s, (size_t)n) == 0) return true;
+  return false;
+}
+
+/* Whether a key can stand before "=". */
+static bool is_name(const struct pt_value *k) {
   if (k->kind != PT_V_STR || !k->n || (k->str[0] >= '0' && k->str[0] <= '9')) return false;
   for (int64_t i = 0; i < k->n; i++) {
     const char c = k->str[i];
     if (!((c | 32) >= 'a' && (c | 32) <= 'z') && !(c >= '0' && c <= '9') && c != '_')
       return false;
   }
-  for (size_t i = 0; i < sizeof keyword / sizeof *keyword; i++)
-    if ((int64_t)strlen(keyword[i]) == k->n && memcmp(keyword[i], k->str, (size_t)k->n) == 0)
-      return false;
-  return true;
+  return !pt_is_python_keyword(k->str, k->n);
 }
 
 static bool is_scalar(const struct pt_value *v) { return !pt_is_dict(v) && !pt_is_seq(v); }
