@@ -49,11 +49,11 @@ static bool alike(const char *a, const char *b) {
 /* One scene more that has it. */
 static void count(struct pt_finding *f, const char *path) {
   f->scenes++;
-  size_t used = strlen(f->also), end = path ? strlen(path) : 0, at = end;
   if (!path) return;
-  while (at > 0 && path[at - 1] != '/') at--;
-  if (used + (end - at) + 10 < sizeof f->also)
-    snprintf(f->also + used, sizeof f->also - used, "%s'%s'", used ? ", " : "", path + at);
+  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+  const size_t used = strlen(f->also);
+  if (used + strlen(name) + 10 < sizeof f->also)
+    snprintf(f->also + used, sizeof f->also - used, "%s'%s'", used ? ", " : "", name);
   else if (used + 6 < sizeof f->also && strcmp(f->also + used - 3, "..."))
     strcat(f->also, ", ...");
 }

@@ -11,6 +11,7 @@
 #include "draw.h"
 #include "env.h"
 #include "gridsample.h"
+#include "normals.h"
 #include "value.h"
 
 enum { PT_KEYS = 16, PT_ANGLES = 16, PT_ELASTIC = 4 };
@@ -79,7 +80,7 @@ struct pt_transform {
     } height;
     struct {
       int neighbours;
-      bool up; /* else inside; transform_normals.c */
+      enum pt_normal_side side;
     } normals;
   } u;
 };
@@ -117,10 +118,10 @@ struct pt_transform_type {
   X(NormalizeCoord)           \
   X(PointClip)                \
   X(PositiveShift)            \
-  X(RandomDropColor)          \
-  X(RandomDropNormal)         \
   X(RandomColorGrayScale)     \
   X(RandomColorJitter)        \
+  X(RandomDropColor)          \
+  X(RandomDropNormal)         \
   X(RandomDropout)            \
   X(RandomFlip)               \
   X(RandomJitter)             \

@@ -32,6 +32,9 @@ static double gray_of(const struct pt_channel *ch, const double rgb[3]) {
   return ch->type == PT_F32 ? (double)(float)v : v;
 }
 
+/* The hue's place on the circle, 0..1. */
+static double wrapped(double h) { return h - floor(h); }
+
 /* Hue and saturation within 0..1, value the largest of the three. */
 static void to_hsv(const double rgb[3], double hsv[3]) {
   double hi = fmax(rgb[0], fmax(rgb[1], rgb[2])), lo = fmin(rgb[0], fmin(rgb[1], rgb[2]));
@@ -44,7 +47,7 @@ static void to_hsv(const double rgb[3], double hsv[3]) {
     else
       h = 4 + (rgb[0] - rgb[1]) / d;
   }
-  hsv[0] = h / 6 - floor(h / 6);
+  hsv[0] = wrapped(h / 6);
   hsv[1] = d > 0 ? d / hi : 0;
   hsv[2] = hi;
 }
@@ -57,9 +60,6 @@ static void to_rgb(const double hsv[3], double rgb[3]) {
   int i = (int)floor(h) % 6;
   for (int k = 0; k < 3; k++) rgb[k] = sector[i][k];
 }
-
-/* The hue's place on the circle, 0..1. */
-static double wrapped(double h) { return h - floor(h); }
 
 /* ---- HueSaturationTranslation ---- */
 

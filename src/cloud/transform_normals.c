@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "knn.h"
-#include "normals.h"
 #include "transform.h"
 
 static int normals_parse(struct pt_transform *t, const struct pt_value *d,
@@ -23,16 +22,15 @@ static int normals_parse(struct pt_transform *t, const struct pt_value *d,
   if (!st) st = pt_get_str(d, "side", "inside", &side, err);
   if (st) return st;
   t->u.normals.neighbours = (int)k;
-  t->u.normals.up = !strcmp(side, "up");
-  if (!t->u.normals.up && strcmp(side, "inside"))
+  t->u.normals.side = strcmp(side, "up") ? PT_NORMAL_INSIDE : PT_NORMAL_UP;
+  if (t->u.normals.side == PT_NORMAL_INSIDE && strcmp(side, "inside"))
     return pt_fail_value(err, pt_get(d, "side"), "must be 'inside' or 'up', not '%s'", side);
   return PTV3_OK;
 }
 
 static int normals_apply(const struct pt_transform *t, struct pt_apply *a,
                          struct ptv3_error *err) {
-  return pt_estimate_normals(a->env, a->cloud, t->u.normals.neighbours,
-                             t->u.normals.up ? PT_NORMAL_UP : PT_NORMAL_INSIDE, err);
+  return pt_estimate_normals(a->env, a->cloud, t->u.normals.neighbours, t->u.normals.side, err);
 }
 
 const struct pt_transform_type pt_transform_EstimateNormals = {
