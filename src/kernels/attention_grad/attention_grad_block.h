@@ -4,9 +4,12 @@
  * Blocks of LANES queries go over the keys once. The forward op has left the log of each
  * query's sum of weights, so a weight is made anew, divided by the sum, from its score alone;
  * and its output O, so that rowsum(P dP) = rowsum(dO O) is known before. For a block of keys,
- * whose P and dS lie in the first cache: P = 2^(S - lse),  dP = dO V^T,  dS = P (dP - rowsum(dO
- * O)),  dQ += dS K  (lanes: queries) dV += P^T dO,  dK += dS^T Q (lanes: channels) Lanes
- * without a query have P = 0 and so add nothing.
+ * whose P and dS lie in the first cache:
+ *
+ *   P = 2^(S - lse),  dP = dO V^T,  dS = P (dP - rowsum(dO O)),
+ *   dQ += dS K (lanes: queries),  dV += P^T dO,  dK += dS^T Q (lanes: channels)
+ *
+ * Lanes without a query have P = 0 and so add nothing.
  *
  * With dropout dV is made from the weights that are kept, and dO is divided by the chance that
  * one is; dP counts for those alone, and rowsum(P dP) is still rowsum(dO O).
