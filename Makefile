@@ -297,7 +297,7 @@ fuzz:  ## fuzz every reader for FUZZ_SECONDS each (needs clang)
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(INTERNAL)
 	@mkdir -p $(@D)
 	$(say) CC $@
-	$(Q)$(CC) $(CFLAGS) $(SEE_ALL) $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(INTERNAL) $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(SEE_ALL) -iquote tests $(LDFLAGS) -fsanitize=fuzzer -o $@ $< $(INTERNAL) $(LDLIBS)
 
 fuzz-run: $(FUZZ:%=$(BUILD)/fuzz/%)
 	@BUILD=$(BUILD) sh scripts/fuzz.sh $(FUZZ_SECONDS) $(FUZZ)

@@ -4,15 +4,13 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* memfd_create */
 #endif
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "checkpoint.h"
-#include "pyconfig.h"
+#include "unit/training_made.h"
 #include "zipwrite.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -36,18 +34,6 @@ static void fix_checksums(uint8_t *p, int64_t n) {
   }
 }
 
-/* A training of three parameters and a buffer, as in test_train_checkpoint.c. */
-struct trial {
-  struct pt_env env;
-  struct pt_config config;
-  struct pt_optim o;
-  struct pt_schedule s;
-  struct pt_checkpoint_tensor tensor[4];
-  struct pt_checkpoint c;
-  float a[6], b[3], w[5], grad[6];
-  int64_t batches;
-};
-
 static const char *const texts[] = {
     "o = dict(type='AdamW', lr=0.02)\nd = [dict(keyword='block', lr=0.002)]\n"
     "s = dict(type='OneCycleLR', max_lr=[0.02, 0.002], three_phase=True)\n",
@@ -59,30 +45,8 @@ static const char *const texts[] = {
 
 static void begin(struct trial *t, int kind) {
   struct ptv3_error err;
-  const char *text = texts[kind];
-  *t = (struct trial){.b = {1, 2, 3}};
-  pt_env_init(&t->env, 1, 64 << 20);
-  const struct pt_param_ref param[] = {{"enc.block0.weight", 6, t->a, t->grad},
-                                       {"head.bias", 3, t->b, t->grad},
-                                       {"dec.block0.weight", 5, t->w, t->grad}};
-  if (pt_config_parse(&t->env, text, (int64_t)strlen(text), "f.py", NULL, 0, &t->config,
-                      &err) ||
-      pt_optim_parse(&t->o, &t->env, pt_get(t->config.root, "o"), pt_get(t->config.root, "d"),
-                     &err) ||
-      pt_schedule_init(&t->s, pt_get(t->config.root, "s"), 9, &t->o, &err) ||
-      pt_optim_bind(&t->o, &t->env, param, 3, &err))
-    __builtin_trap();
-  t->tensor[0] = (struct pt_checkpoint_tensor){"enc.block0.weight", PT_F32, 2, {2, 3}, t->a};
-  t->tensor[1] = (struct pt_checkpoint_tensor){"head.bias", PT_F32, 1, {3}, t->b};
-  t->tensor[2] =
-      (struct pt_checkpoint_tensor){"norm.num_batches_tracked", PT_I64, 0, {0}, &t->batches};
-  t->tensor[3] = (struct pt_checkpoint_tensor){"dec.block0.weight", PT_F32, 1, {5}, t->w};
-  t->c = (struct pt_checkpoint){.tensor = t->tensor,
-                                .tensors = 4,
-                                .optim = &t->o,
-                                .schedule = &t->s,
-                                .best = -INFINITY,
-                                .scaler = pt_scaler_new()};
+  if (made_training(t, texts[kind], 9, 64 << 20, NULL, &err)) __builtin_trap();
+  t->c.scaler = pt_scaler_new();
   t->c.scaler.on = true;
 }
 

@@ -12,9 +12,8 @@
 
 #include <cmocka.h>
 
-#include "checkpoint.h"
 #include "pth_write.h"
-#include "pyconfig.h"
+#include "unit/training_made.h"
 
 #define STEPS 9
 #define ADAMW "o = dict(type='AdamW', lr=0.02, weight_decay=0.05)\n"
@@ -25,18 +24,6 @@
 #define MULTI "s = dict(type='MultiStepLR', milestones=[0.3, 0.3, 0.8])\n"
 #define COSINE "s = dict(type='CosineAnnealingLR', eta_min=1e-4)\n"
 #define POLY "s = dict(type='PolyLR')\n"
-
-/* A training of three parameters and a buffer. */
-struct trial {
-  struct pt_env env;
-  struct pt_config config;
-  struct pt_optim o;
-  struct pt_schedule s;
-  struct pt_checkpoint_tensor tensor[4];
-  struct pt_checkpoint c;
-  float a[6], b[3], w[5], grad[6];
-  int64_t batches;
-};
 
 static char warned[600], path[64];
 static int warnings;
@@ -49,28 +36,7 @@ static void keep_warning(void *user, const char *message) {
 
 static int begin_total(struct trial *t, const char *text, int64_t total,
                        struct ptv3_error *err) {
-  *t = (struct trial){.b = {1, 2, 3}, .batches = 7};
-  pt_env_init(&t->env, 1, 0);
-  t->env.warn = keep_warning;
-  if (pt_config_parse(&t->env, text, (int64_t)strlen(text), "train.py", NULL, 0, &t->config,
-                      err))
-    return err->status;
-  const struct pt_value *root = t->config.root;
-  if (pt_optim_parse(&t->o, &t->env, pt_get(root, "o"), pt_get(root, "d"), err) ||
-      pt_schedule_init(&t->s, pt_get(root, "s"), total, &t->o, err))
-    return err->status;
-  const struct pt_param_ref param[] = {{"enc.block0.weight", 6, t->a, t->grad},
-                                       {"head.bias", 3, t->b, t->grad},
-                                       {"dec.block0.weight", 5, t->w, t->grad}};
-  if (pt_optim_bind(&t->o, &t->env, param, 3, err)) return err->status;
-  t->tensor[0] = (struct pt_checkpoint_tensor){"enc.block0.weight", PT_F32, 2, {2, 3}, t->a};
-  t->tensor[1] = (struct pt_checkpoint_tensor){"head.bias", PT_F32, 1, {3}, t->b};
-  t->tensor[2] =
-      (struct pt_checkpoint_tensor){"norm.num_batches_tracked", PT_I64, 0, {0}, &t->batches};
-  t->tensor[3] = (struct pt_checkpoint_tensor){"dec.block0.weight", PT_F32, 1, {5}, t->w};
-  t->c = (struct pt_checkpoint){
-      .tensor = t->tensor, .tensors = 4, .optim = &t->o, .schedule = &t->s, .best = -INFINITY};
-  return PTV3_OK;
+  return made_training(t, text, total, 0, keep_warning, err);
 }
 
 static void begin(struct trial *t, const char *text) {
