@@ -248,7 +248,7 @@ PT_INLINE void block_back(const struct head *h, const struct room *r, int at, co
     gather(b->k + j * ld, ld, r->dqt, ds, d);
     spread(r->dk + j * row, ds, r->qr, row);
   }
-  if (h->drpe) count_places(b, h->by, r->ds, r->bins);
+  if (h->drpe) count_places(b, q.g, h->by, r->ds, r->bins);
   for (int l = 0; l < b->queries; l++)
     for (int e = 0; e < d; e++)
       pt_put(h->dq, h->dqkv_type, (at + l) * h->dqkv_ld + e, r->dqt[e * LANES + l] * h->scale);

@@ -46,12 +46,10 @@ static void spread_sum(const struct block *b, const int32_t *g, int32_t key, con
   for (int l = 0; l < LANES; l++) bins[at[l] * LANES + l] += of[l];
 }
 
-/* Adds dS [keys, LANES] of a block of queries to bins [3, 2 bound + 1, LANES]. by [3,
- * coord_ld]: places of the keys sorted by coordinate. */
-static void count_places(const struct block *b, const int32_t *by, const float *ds,
-                         float *bins) {
-  int32_t g[3 * LANES];
-  take_places(b, g);
+/* Adds dS [keys, LANES] of a block of queries to bins [3, 2 bound + 1, LANES]. g [3, LANES]
+ * from take_places; by [3, coord_ld]: places of the keys sorted by coordinate. */
+static void count_places(const struct block *b, const int32_t *g, const int32_t *by,
+                         const float *ds, float *bins) {
   for (int a = 0; a < 3; a++) {
     const int32_t *coord = b->coord + a * b->coord_ld, *place = by + a * b->coord_ld;
     for (int i = 0; i < b->keys;) {
